@@ -1,0 +1,52 @@
+"""The command line: the group `main`, one module a command, loaded when it is called."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from textgen.errors import TextgenError
+
+# Command and the line that help shows for it, so that help loads no command.
+COMMANDS = {
+    "prepare": "Turn corpus sources into clean UTF-8 text.",
+    "train": "Train a model on a text.",
+    "sample": "Generate text with a trained model.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of this package, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names, in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command `cmd_name`, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"textgen.cli.{cmd_name}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a `TextgenError` becomes one line on stderr and exit 1."""
+        try:
+            return super().invoke(ctx)
+        except TextgenError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TEXTGEN"},
+)
+@click.version_option(package_name="textgen")
+def main() -> None:
+    """Train a character-level LSTM on any text and generate text with it."""
