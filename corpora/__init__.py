@@ -1,0 +1,1 @@
+"""The texts that ship with textgen (see README.md here)."""
