@@ -1,6 +1,6 @@
 """What a model is and what a run is: frozen dataclasses, and the presets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 CELLS = ("lstm", "gru", "rnn")
 TARGETS = ("every", "last")
@@ -70,3 +70,87 @@ class SampleConfig:
 
     length: int = 500
     temperatures: tuple[float, ...] = (0.8,)
+
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "nadam", "adagrad")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained.
+
+    Attributes:
+        batch_size: rows of the global batch.
+        epochs: passes over the training text; None where `minutes` says when to stop.
+        minutes: wall-clock budget of the whole command, or None.
+        step: stride between windows in characters (targets last only).
+        optimizer: one of `OPTIMIZERS`.
+        learning_rate: the highest one of the schedule.
+        schedule: `constant`, or `cosine` (a short warm-up, then down to 1 % at the end).
+        weight_decay: decoupled, on kernels only.
+        clipnorm: largest global norm of the gradients, or None.
+        averaging: momentum of the moving average of the weights; 0 averages nothing.
+        validation_split: share of the text, its tail, that is held out.
+        patience: evaluations without a better hold-out loss before training stops, or None.
+        seed: of the initial weights, the order of the data and the dropout masks.
+    """
+
+    batch_size: int = 32
+    epochs: int | None = 10
+    minutes: float | None = None
+    step: int = 1
+    optimizer: str = "adam"
+    learning_rate: float = 0.005
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    clipnorm: float | None = 1.0
+    averaging: float = 0.0
+    validation_split: float = 0.1
+    patience: int | None = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole program: how text is cleaned, what is trained and how, how it is sampled."""
+
+    model: ModelConfig
+    train: TrainConfig
+    cleaning: Cleaning = Cleaning()
+    sampling: SampleConfig = SampleConfig()
+
+
+PRESETS = {
+    # The Keras example "Character-level text generation with LSTM" (fchollet, 2015).
+    "nietzsche": Preset(
+        model=ModelConfig(units=(128,), dropout=0.0, seq_length=40, targets="last"),
+        train=TrainConfig(
+            batch_size=128,
+            epochs=6,
+            step=3,
+            optimizer="rmsprop",
+            learning_rate=0.01,
+            schedule="constant",
+            clipnorm=None,
+            patience=None,
+        ),
+        cleaning=Cleaning(lowercase=True),
+        sampling=SampleConfig(length=400, temperatures=(0.2, 0.5, 1.0, 1.2)),
+    ),
+    # The three-layer network of the Cat in the Hat tutorial.
+    "cat-in-the-hat": Preset(
+        model=ModelConfig(units=(256, 256, 128), dropout=0.2, seq_length=100, targets="last"),
+        train=TrainConfig(
+            batch_size=256,
+            epochs=4,
+            step=1,
+            optimizer="adam",
+            learning_rate=0.001,
+            schedule="constant",
+            clipnorm=None,
+            patience=None,
+        ),
+        cleaning=Cleaning(tokenize=True),
+        sampling=SampleConfig(length=1000, temperatures=(0.0,)),
+    ),
+}
