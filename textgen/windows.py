@@ -1,0 +1,208 @@
+"""Ids become batches: training batches by (seed, step), and the hold-out in fixed pieces.
+
+Nothing overlapping is ever materialised: a batch is gathered from the ids, which may be a
+memory map, when it is asked for.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+PIECE = 1024  # characters of a hold-out piece that are counted
+WARMUP = 256  # characters before a piece that warm the state, uncounted
+FRESH_EVERY = 8192  # characters after which a stream restarts from a zero state, on average
+FEISTEL_ROUNDS = 4
+
+
+def mix(*numbers: int | np.ndarray) -> np.ndarray:
+    """Hash integers to uint64, elementwise: a stateless source of random bits.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood 2014) applied number by number.
+    """
+    with np.errstate(over="ignore"):
+        bits = np.uint64(0x9E3779B97F4A7C15)
+        for number in numbers:
+            bits = (bits ^ np.asarray(number).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
+            bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            bits = bits ^ (bits >> np.uint64(31))
+    return bits
+
+
+def permute(index: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray:
+    """Where each index goes in a random permutation of range(size), without storing it.
+
+    A Feistel network over the next even number of bits, walked along its cycles until
+    it lands inside the range (Black and Rogaway 2002).
+
+    Args:
+        index: int64 (any shape), each in [0, size).
+        size: how many elements the permutation has.
+        seed: of the run.
+        epoch: each epoch has its own permutation.
+
+    Returns:
+        int64 of the same shape.
+    """
+    half = np.uint64(max(1, math.ceil(max(1, (size - 1).bit_length()) / 2)))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    values = index.astype(np.uint64)
+    outside = np.ones(values.shape, dtype=bool)
+    while outside.any():
+        left, right = values[outside] >> half, values[outside] & mask
+        for turn in range(FEISTEL_ROUNDS):
+            left, right = right, left ^ (mix(seed, epoch, turn, right) & mask)
+        values[outside] = (left << half) | right
+        outside = values >= size
+    return values.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of training data.
+
+    Attributes:
+        inputs: ids (rows, seq_length) int32.
+        targets: ids (rows, seq_length) int32, or (rows,) for targets last.
+        fresh: bool (rows,): which rows start from a zero state.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    fresh: np.ndarray
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Targets every: `batch_size` readers go round the text, evenly spaced.
+
+    Reader r stands at `r / batch_size` of the text plus an offset by seed, moves on by one
+    window a step and goes on at the start when it meets the end, so batch k follows batch
+    k - 1 in every row and the recurrent state can be carried for ever.
+
+    Attributes:
+        ids: the training ids (characters,).
+        batch_size: rows of the global batch.
+        seq_length: window length in characters.
+        seed: of the run.
+    """
+
+    ids: np.ndarray
+    batch_size: int
+    seq_length: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in which the readers together cover the text once."""
+        return math.ceil(len(self.ids) / (self.batch_size * self.seq_length))
+
+    def batch(self, step: int, first: int = 0, last: int | None = None) -> Batch:
+        """Rows [first, last) of global batch `step`, a pure function of (seed, step)."""
+        rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
+        size = len(self.ids)
+        offset = int(mix(self.seed) % np.uint64(size))
+        starts = rows * size // self.batch_size + offset + step * self.seq_length
+        window = self.ids[(starts[:, None] + np.arange(self.seq_length + 1)) % size]
+        window = window.astype(np.int32)
+        chance = self.seq_length / FRESH_EVERY
+        fresh = mix(self.seed, step, rows) < np.uint64(min(chance, 0.5) * 2**64)
+        return Batch(window[:, :-1], window[:, 1:], fresh | (step == 0))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Targets last: windows every `step` characters, in a new random order each epoch.
+
+    Attributes:
+        ids: the training ids (characters,).
+        batch_size: rows of the global batch.
+        seq_length: window length in characters.
+        step: the stride between the starts of neighbouring windows.
+        seed: of the run.
+    """
+
+    ids: np.ndarray
+    batch_size: int
+    seq_length: int
+    step: int
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """How many windows the text has."""
+        return (len(self.ids) - self.seq_length - 1) // self.step + 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch; the last one is filled up from the epoch's beginning."""
+        return math.ceil(self.count / self.batch_size)
+
+    def batch(self, step: int, first: int = 0, last: int | None = None) -> Batch:
+        """Rows [first, last) of global batch `step`, a pure function of (seed, step)."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
+        order = (place * self.batch_size + rows) % self.count
+        starts = permute(order, self.count, self.seed, epoch) * self.step
+        window = self.ids[starts[:, None] + np.arange(self.seq_length + 1)].astype(np.int32)
+        return Batch(window[:, :-1], window[:, -1], np.ones(len(rows), dtype=bool))
+
+
+@dataclass(frozen=True)
+class HoldoutBatch:
+    """Hold-out rows: each starts from a zero state.
+
+    Attributes:
+        inputs: ids (rows, time) int32; what follows a short row is padding.
+        targets: ids (rows, time) int32: the character after each input.
+        counted: bool (rows, time): which targets count in the loss.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    counted: np.ndarray
+
+
+def holdout_batches(
+    ids: np.ndarray, seq_length: int, targets: str, batch_size: int
+) -> Iterator[HoldoutBatch]:
+    """Cut a hold-out into rows; one definition serves training and scoring.
+
+    Targets every: pieces of 1,024 characters, each warmed on the 256 before it; the first
+    piece starts cold and its first character is not counted. Targets last: every
+    character from the seq_length before it; the first seq_length are not counted.
+
+    Args:
+        ids: the hold-out ids (characters,).
+        seq_length: window length; used by targets last only.
+        targets: `every` or `last`.
+        batch_size: most rows a batch.
+
+    Yields:
+        Batches of rows, in order; each counted character exactly once.
+    """
+    if targets == "last":
+        yield from _holdout_windows(ids, seq_length, batch_size)
+        return
+    pieces = math.ceil(len(ids) / PIECE)
+    time = min(PIECE + WARMUP, len(ids)) - 1
+    for first in range(0, pieces, batch_size):
+        rows = np.arange(first, min(first + batch_size, pieces), dtype=np.int64)[:, None]
+        counted_from = np.maximum(rows * PIECE, 1)
+        stop = np.minimum((rows + 1) * PIECE, len(ids))
+        start = np.maximum(rows * PIECE - WARMUP, 0)
+        target = start + 1 + np.arange(time)
+        counted = (target >= counted_from) & (target < stop)
+        inside = np.minimum(target, len(ids) - 1)
+        yield HoldoutBatch(ids[inside - 1].astype(np.int32), ids[inside].astype(np.int32), counted)
+
+
+def _holdout_windows(ids: np.ndarray, seq_length: int, batch_size: int) -> Iterator[HoldoutBatch]:
+    for first in range(0, len(ids) - seq_length, batch_size):
+        starts = np.arange(first, min(first + batch_size, len(ids) - seq_length), dtype=np.int64)
+        window = ids[starts[:, None] + np.arange(seq_length + 1)].astype(np.int32)
+        counted = np.zeros((len(starts), seq_length), dtype=bool)
+        counted[:, -1] = True
+        yield HoldoutBatch(window[:, :-1], window[:, 1:], counted)
