@@ -1,0 +1,108 @@
+"""Writing a file so that it is the old one or the new one, and nothing in between."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from textgen.errors import TextgenError
+
+TEMPORARIES = ".textgen-*.tmp"
+
+_WAYS_OUT = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EACCES: "Make the folder writable, or choose another one",
+    errno.EPERM: "Make the folder writable, or choose another one",
+    errno.EROFS: "Choose a folder on a writable disk",
+    errno.ENOENT: "The folder is gone: create it, or choose another one",
+}
+
+
+def shown(path: str | Path) -> str:
+    """A path as it stands in a one-line message: escaped where it would break the line."""
+    text = os.fspath(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def atomic_write(
+    path: str | Path, data: bytes | Callable[[BinaryIO], object], keep: Path | None = None
+) -> None:
+    """Write a whole file, surviving a kill or a power cut at any moment.
+
+    The bytes go to a temporary name in the same folder, are flushed and fsynced, and
+    only then renamed. A device or a pipe is written to directly: renaming would
+    replace it. Folders are not created.
+
+    Args:
+        path: the file to write; a symbolic link is followed.
+        data: the contents, or a function that writes them to the open file it is given.
+        keep: where the file that stands at `path` is moved to, if there is one.
+
+    Raises:
+        TextgenError: the system refused; no temporary is left and the old file stands.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                _fill(file, data)
+        else:
+            _replace(target, data, keep)
+    except OSError as error:
+        way_out = _WAYS_OUT.get(error.errno or 0, "Check the disk and the folder")
+        raise TextgenError(
+            f"Could not write {shown(path)}: {error.strerror or error}. {way_out}; "
+            "what was saved before is unharmed."
+        ) from error
+
+
+def _replace(target: Path, data: bytes | Callable[[BinaryIO], object], keep: Path | None) -> None:
+    """Fill a temporary beside `target` and rename it."""
+    temporary = target.with_name(f".textgen-{os.getpid()}-{time.monotonic_ns():x}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            _fill(file, data)
+            os.fsync(file.fileno())
+        if keep is not None:
+            with suppress(FileNotFoundError):
+                target.replace(keep)
+        temporary.replace(target)
+    except BaseException:  # a signal must not leave a temporary either
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _fill(file: BinaryIO, data: bytes | Callable[[BinaryIO], object]) -> None:
+    """Write `data` and hand it to the system."""
+    if callable(data):
+        data(file)
+    else:
+        file.write(data)
+    file.flush()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last; systems that cannot open or sync a folder are left alone."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed writers left. Only for who holds the folder's lock."""
+    for temporary in folder.glob(TEMPORARIES):
+        with suppress(OSError):
+            temporary.unlink()
