@@ -90,7 +90,7 @@ def write_state(
 def _little(array: np.ndarray) -> memoryview:
     """The bytes of an array, little-endian."""
     plain = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return memoryview(plain.reshape(-1).view(np.uint8))
+    return plain.reshape(-1).view(np.uint8).data
 
 
 def _table(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
