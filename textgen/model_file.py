@@ -104,7 +104,7 @@ def _read_model(file: BinaryIO, size: int) -> Model:
         archive.check_member(file, members[name])
     notes = check_notes(schema.parse_json(archive.read_member(file, members[NOTES])))
 
-    config, vocabulary = _architecture(notes["architecture"]), _vocabulary(notes["vocabulary"])
+    config, vocabulary = read_architecture(notes["architecture"]), read_vocabulary(notes["vocabulary"])
     shapes = config.weight_shapes(len(vocabulary))
     if WEIGHTS not in members:
         raise Refused(f"it has no {WEIGHTS}")
@@ -116,9 +116,9 @@ def _read_model(file: BinaryIO, size: int) -> Model:
     return Model(
         config,
         vocabulary,
-        _cleaning(notes["cleaning"]),
+        read_cleaning(notes["cleaning"]),
         weights,
-        _sampling(notes["sampling"]),
+        read_sampling(notes["sampling"]),
         _prompt(notes["default_prompt"], config, vocabulary),
         _provenance(notes["provenance"]),
     )
@@ -137,7 +137,8 @@ def check_notes(notes: Any) -> dict[str, Any]:
     return notes
 
 
-def _architecture(value: Any) -> ModelConfig:
+def read_architecture(value: Any) -> ModelConfig:
+    """A model configuration from JSON; raises `Refused`."""
     keys = ("cell", "units", "dropout", "seq_length", "targets")
     value = schema.closed(value, keys, "architecture")
     units = schema.items(value["units"], MAX_LAYERS, "units")
@@ -153,7 +154,8 @@ def _architecture(value: Any) -> ModelConfig:
     )
 
 
-def _vocabulary(value: Any) -> Vocabulary:
+def read_vocabulary(value: Any) -> Vocabulary:
+    """A vocabulary from JSON; raises `Refused`."""
     value = schema.closed(value, ("characters", "commonest"), "vocabulary")
     characters = schema.text(value["characters"], MAX_CHARACTERS, "characters")
     if any(left >= right for left, right in pairwise(characters)):
@@ -164,7 +166,8 @@ def _vocabulary(value: Any) -> Vocabulary:
     return Vocabulary(characters, commonest)
 
 
-def _cleaning(value: Any) -> Cleaning:
+def read_cleaning(value: Any) -> Cleaning:
+    """Cleaning from JSON; raises `Refused`."""
     switches = ("lowercase", "ascii", "tokenize", "drop_stopwords")
     value = schema.closed(value, (*switches, "normalize"), "cleaning")
     return Cleaning(
@@ -173,7 +176,8 @@ def _cleaning(value: Any) -> Cleaning:
     )
 
 
-def _sampling(value: Any) -> SampleConfig:
+def read_sampling(value: Any) -> SampleConfig:
+    """Sampling defaults from JSON; raises `Refused`."""
     value = schema.closed(value, ("length", "temperatures"), "sampling")
     temperatures = schema.items(value["temperatures"], MAX_TEMPERATURES, "temperatures")
     return SampleConfig(

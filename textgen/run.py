@@ -1,0 +1,215 @@
+"""What a run is: settings and text, kept in `run.json` beside the state."""
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textgen import model_file, schema
+from textgen.atomic import atomic_write, shown
+from textgen.config import OPTIMIZERS, Cleaning, ModelConfig, SampleConfig, TrainConfig
+from textgen.errors import TextgenError
+from textgen.model_file import Model
+from textgen.vocabulary import Vocabulary
+
+FORMAT = 1
+MAX_RUN_FILE = 8 << 20
+MAX_CHARACTERS = 1 << 48
+# A tail longer than this measures no better and would take minutes at each evaluation.
+MOST_HOLDOUT = 1_000_000
+# What may differ when a run is continued.
+ADJUSTABLE = ("epochs", "minutes", "patience")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides what a run trains.
+
+    Attributes:
+        preset: its name.
+        model: the architecture.
+        train: how it is trained.
+        cleaning: how the text was cleaned.
+        sampling: the defaults for `sample`.
+        vocabulary: the distinct characters of the text.
+        characters: length of the text.
+        sha256: of the cleaned text in UTF-8.
+        corpus: names of the sources.
+    """
+
+    preset: str
+    model: ModelConfig
+    train: TrainConfig
+    cleaning: Cleaning
+    sampling: SampleConfig
+    vocabulary: Vocabulary
+    characters: int
+    sha256: str
+    corpus: tuple[str, ...]
+
+    @property
+    def holdout_characters(self) -> int:
+        """Length of the hold-out, the tail of the text."""
+        return holdout_characters(self.characters, self.train.validation_split)
+
+    @property
+    def train_characters(self) -> int:
+        """Length of what is trained on, the head of the text."""
+        return self.characters - self.holdout_characters
+
+    def new_model(self, text: np.ndarray) -> Model:
+        """A model file's contents without the weights.
+
+        Args:
+            text: the training ids (characters,), of which the last window becomes the
+                default prompt.
+        """
+        provenance = {
+            "corpus": list(self.corpus),
+            "sha256": self.sha256,
+            "characters": self.characters,
+            "train_characters": self.train_characters,
+            "holdout_characters": self.holdout_characters,
+            "preset": self.preset,
+            "train": asdict(self.train),
+            "versions": {name: version(name) for name in ("textgen", "tensorflow", "keras")},
+        }
+        return Model(
+            config=self.model,
+            vocabulary=self.vocabulary,
+            cleaning=self.cleaning,
+            weights={},
+            sampling=self.sampling,
+            default_prompt=self.vocabulary.decode(text[-self.model.seq_length :]),
+            provenance=provenance,
+        )
+
+
+def holdout_characters(characters: int, split: float) -> int:
+    """How many characters at the end of a text are held out: a share, at most a million."""
+    return min(int(characters * split), MOST_HOLDOUT)
+
+
+def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> None:
+    """See that a text has at least one window to train on and one to hold out.
+
+    Raises:
+        TextgenError: it is too short; says how long it must be.
+    """
+    window = model.seq_length + 1
+    split = train.validation_split
+    holdout = holdout_characters(characters, split)
+    if min(holdout, characters - holdout) >= window:
+        return
+    needed = max(int(window / split), int(window / (1 - split))) + 1
+    raise TextgenError(
+        f"The text has {characters:,} characters; with --seq-length {model.seq_length} and "
+        f"--validation-split {split:g} it must have at least {needed:,}. "
+        "Give more text or a smaller --seq-length."
+    )
+
+
+def differences(wanted: dict[str, Any], run: Run) -> list[str]:
+    """Which explicitly given settings differ from the run's, as a person reads them."""
+    own = _flat(run)
+    return [
+        f"{name} is {own[name]!r}, not {value!r}"
+        for name, value in wanted.items()
+        if name in own and name not in ADJUSTABLE and own[name] != value
+    ]
+
+
+def _flat(run: Run) -> dict[str, Any]:
+    parts = (run.model, run.train, run.cleaning)
+    return {key: value for part in parts for key, value in asdict(part).items()} | {
+        "preset": run.preset
+    }
+
+
+def adjusted(run: Run, given: dict[str, Any]) -> Run:
+    """The run with the settings that may change when it is continued."""
+    changes = {name: given[name] for name in ADJUSTABLE if name in given}
+    if "epochs" in changes:
+        changes["minutes"] = None
+    elif "minutes" in changes:
+        changes["epochs"] = None
+    return replace(run, train=replace(run.train, **changes))
+
+
+def write_run(path: Path, run: Run) -> None:
+    """Write `run.json` atomically."""
+    values = asdict(replace(run, vocabulary=None)) | {  # type: ignore[arg-type]
+        "format": FORMAT,
+        "vocabulary": {
+            "characters": run.vocabulary.characters,
+            "commonest": run.vocabulary.commonest,
+        },
+    }
+    atomic_write(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+
+
+def read_run(path: Path) -> Run:
+    """Read `run.json`, which anybody may have made.
+
+    Raises:
+        TextgenError: it is missing, damaged, or not one that `write_run` wrote.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_RUN_FILE + 1)
+        if len(data) > MAX_RUN_FILE:
+            raise schema.Refused(f"it is larger than {MAX_RUN_FILE:,} bytes")
+        return _run(schema.parse_json(data))
+    except schema.Refused as reason:
+        raise TextgenError(
+            f"{shown(path)} cannot be used: {reason}. Train anew with --overwrite."
+        ) from None
+    except OSError as error:
+        raise TextgenError(f"Could not read {shown(path)}: {error.strerror or error}.") from error
+
+
+def _run(value: Any) -> Run:
+    schema.closed(value, [field.name for field in fields(Run)] + ["format"], "run.json")
+    schema.integer(value["format"], FORMAT, FORMAT, "format")
+    return Run(
+        preset=schema.text(value["preset"], 40, "preset"),
+        model=model_file.read_architecture(value["model"]),
+        train=_train(value["train"]),
+        cleaning=model_file.read_cleaning(value["cleaning"]),
+        sampling=model_file.read_sampling(value["sampling"]),
+        vocabulary=model_file.read_vocabulary(value["vocabulary"]),
+        characters=schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters"),
+        sha256=schema.text(value["sha256"], 64, "sha256"),
+        corpus=tuple(
+            schema.text(name, 4096, "corpus") for name in schema.items(value["corpus"], 1000, "corpus")
+        ),
+    )
+
+
+def _train(value: Any) -> TrainConfig:
+    value = schema.closed(value, [field.name for field in fields(TrainConfig)], "train")
+
+    def optional(name: str, low: float, high: float) -> float | None:
+        return None if value[name] is None else schema.number(value[name], low, high, name)
+
+    def optional_count(name: str) -> int | None:
+        return None if value[name] is None else schema.integer(value[name], 1, 10**9, name)
+
+    return TrainConfig(
+        batch_size=schema.integer(value["batch_size"], 1, 1 << 20, "batch_size"),
+        epochs=optional_count("epochs"),
+        minutes=optional("minutes", 0, 1e9),
+        step=schema.integer(value["step"], 1, 1 << 20, "step"),
+        optimizer=schema.choice(value["optimizer"], OPTIMIZERS, "optimizer"),
+        learning_rate=schema.number(value["learning_rate"], 0, 1e6, "learning_rate"),
+        schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
+        weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
+        clipnorm=optional("clipnorm", 0, 1e9),
+        averaging=schema.number(value["averaging"], 0, 1, "averaging"),
+        validation_split=schema.number(value["validation_split"], 0, 1, "validation_split"),
+        patience=optional_count("patience"),
+        seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),
+    )
