@@ -59,10 +59,10 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     """Build an archive; equal members give equal bytes.
 
     Raises:
-        ValueError: the archive would be larger than `most` bytes.
+        Refused: the archive would be larger than `MAX_BYTES`.
     """
     if sum(map(len, members.values())) + 2 * _MAX_DIRECTORY > MAX_BYTES:
-        raise ValueError(f"The archive would be larger than {MAX_BYTES:,} bytes.")
+        raise Refused(f"it would be larger than {MAX_BYTES:,} bytes")
     parts, directory, offset = [], [], 0
     for name, data in members.items():
         encoded, crc = name.encode("ascii"), crc32(data)

@@ -104,7 +104,10 @@ def _read_model(file: BinaryIO, size: int) -> Model:
         archive.check_member(file, members[name])
     notes = check_notes(schema.parse_json(archive.read_member(file, members[NOTES])))
 
-    config, vocabulary = read_architecture(notes["architecture"]), read_vocabulary(notes["vocabulary"])
+    config, vocabulary = (
+        read_architecture(notes["architecture"]),
+        read_vocabulary(notes["vocabulary"]),
+    )
     shapes = config.weight_shapes(len(vocabulary))
     if WEIGHTS not in members:
         raise Refused(f"it has no {WEIGHTS}")
@@ -263,8 +266,9 @@ def write_model(path: str | Path, model: Model, keras_archive: bytes) -> None:
         keras_archive: what `keras.saving.save_model` wrote.
 
     Raises:
-        TextgenError: the file cannot be written, or the weights are not finite.
-        ValueError: the archive is not of this model, or breaks a limit of the format.
+        TextgenError: the file cannot be written, the weights are not finite, or the model
+            breaks a limit of the format.
+        ValueError: the archive is not of this model.
     """
     with zipfile.ZipFile(io.BytesIO(keras_archive)) as keras_zip:
         members = {name: keras_zip.read(name) for name in keras_zip.namelist()}
@@ -273,13 +277,14 @@ def write_model(path: str | Path, model: Model, keras_archive: bytes) -> None:
     members[METADATA] = json.dumps(metadata).encode()
     try:
         _check_values(model.weights)
+        notes = _notes(model, find_weights(members[WEIGHTS], model))
+        data = archive.pack({**members, NOTES: notes})
+        _read_model(io.BytesIO(data), len(data))  # never write what could not be read
     except Refused as reason:
         raise TextgenError(
-            f"The model was not saved to {shown(path)}: {reason}. Lower the learning rate."
+            f"The model was not saved to {shown(path)}: {reason}. "
+            "Lower the learning rate or choose a smaller model."
         ) from None
-    notes = _notes(model, find_weights(members[WEIGHTS], model))
-    data = archive.pack({**members, NOTES: notes})
-    _read_model(io.BytesIO(data), len(data))  # never write what could not be read
     atomic_write(path, data)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 # Every value costs Python about a hundred bytes, whatever it costs in the file.
 MAX_VALUES = 100_000
-MAX_DIGITS = 18
+# Enough for the 128-bit integers of random generators.
+MAX_DIGITS = 40
 MAX_DEPTH = 8
 
 
@@ -64,7 +65,7 @@ def _finite(token: str) -> float:
 
 
 def _short(token: str) -> int:
-    if len(token) > MAX_DIGITS:
+    if len(token.lstrip("-")) > MAX_DIGITS:
         raise Refused(f"its JSON holds the number {brief(token)}")
     return int(token)
 
