@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from textgen import baselines as module
-from textgen.baselines import WittenBell, baselines, overfitting, verdict, xz_bits
+from textgen.baselines import WittenBell, baselines, overfitting, sample_note, verdict, xz_bits
 from textgen.vocabulary import Vocabulary
 
 TEXT = (Path(__file__).parent.parent / "docs" / "design.md").read_text(encoding="utf-8")[:6000]
@@ -70,8 +70,6 @@ def test_the_best_order_is_reported_beside_uniform_and_unigram():
     result = baselines(ids[:SPLIT], ids[SPLIT:], size)
     assert result.ngram == min(result.ngrams) < result.unigram < result.uniform == np.log2(size)
     assert list(result.as_dict()) == ["uniform", "unigram", f"{result.order}-gram"]
-    assert not result.sampled
-    assert result.sample_note() == ""
 
 
 def test_a_large_corpus_is_sampled_and_says_so(monkeypatch):
@@ -80,8 +78,10 @@ def test_a_large_corpus_is_sampled_and_says_so(monkeypatch):
     ids, size = encode(TEXT)
     result = baselines(ids[:SPLIT], ids[SPLIT:], size)
     assert result.ngrams == baselines(ids[3000:5000], ids[5000:5500], size).ngrams
-    assert "last 2,000 characters" in result.sample_note()
-    assert "first 500" in result.sample_note()
+    assert "last 2,000 characters" in sample_note(5000, 1000)
+    assert "first 500" in sample_note(5000, 1000)
+    assert "first" not in sample_note(5000, 500)
+    assert sample_note(2000, 500) == ""
 
 
 def test_a_vocabulary_of_20_000_characters():

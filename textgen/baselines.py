@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textgen.vocabulary import Vocabulary
+
 MAX_ORDER = 6
 # Beyond these a sample is taken, so that time (a second or two) and memory stay bounded.
 TRAIN_LIMIT = 2_000_000
 HOLDOUT_LIMIT = 1_000_000
+# xz is slower: this much takes about two seconds.
+XZ_TRAIN_LIMIT = 1_000_000
+XZ_HOLDOUT_LIMIT = 200_000
 # Hold-out characters looked up at a time.
 BLOCK = 1 << 17
 UNSEEN = -1
@@ -28,17 +33,11 @@ class Baselines:
         unigram: by frequency alone.
         ngrams: interpolated Witten-Bell n-grams of order 1, 2, ...; an order counts the
             predicted character too, so order 5 sees the four before it.
-        train_characters: how many characters the n-grams were counted on.
-        holdout_characters: how many characters were predicted.
-        sampled: whether either is less than the whole.
     """
 
     uniform: float
     unigram: float
     ngrams: tuple[float, ...]
-    train_characters: int
-    holdout_characters: int
-    sampled: bool
 
     @property
     def order(self) -> int:
@@ -57,15 +56,6 @@ class Baselines:
             "unigram": self.unigram,
             ngram_name(self.order): self.ngram,
         }
-
-    def sample_note(self) -> str:
-        """What was left out, in one sentence; empty when nothing was."""
-        if not self.sampled:
-            return ""
-        return (
-            f"The n-grams were counted on the last {self.train_characters:,} characters before "
-            f"the hold-out and measured on its first {self.holdout_characters:,}."
-        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +144,7 @@ class WittenBell:
 def baselines(
     train_ids: np.ndarray, holdout_ids: np.ndarray, vocabulary_size: int, max_order: int = MAX_ORDER
 ) -> Baselines:
-    """Measure the simple models on a hold-out.
+    """Measure the simple models on a hold-out; of long texts on the sample of `sample_note`.
 
     Args:
         train_ids: the training text (characters,), at least one; a memory map will do.
@@ -170,9 +160,6 @@ def baselines(
         uniform=float(np.log2(vocabulary_size)),
         unigram=ngrams[0],
         ngrams=ngrams,
-        train_characters=len(train),
-        holdout_characters=len(holdout),
-        sampled=len(train) < len(train_ids) or len(holdout) < len(holdout_ids),
     )
 
 
@@ -188,6 +175,22 @@ def xz_bits(train_text: str, holdout_text: str) -> float:
     preset = 9 | lzma.PRESET_EXTREME
     growth = len(lzma.compress(both, preset=preset)) - len(lzma.compress(seen, preset=preset))
     return 8 * growth / len(holdout_text)
+
+
+def xz_of_ids(train_ids: np.ndarray, holdout_ids: np.ndarray, vocabulary: Vocabulary) -> float:
+    """`xz_bits` of texts given as ids; of long ones, the parts next to the cut between them."""
+    train = vocabulary.decode(train_ids[-XZ_TRAIN_LIMIT:])
+    return xz_bits(train, vocabulary.decode(holdout_ids[:XZ_HOLDOUT_LIMIT]))
+
+
+def sample_note(train_characters: int | None, holdout_characters: int | None) -> str:
+    """What the n-grams leave out of texts of these lengths, in one sentence; else empty."""
+    left_out = []
+    if (train_characters or 0) > TRAIN_LIMIT:
+        left_out.append(f"counted on the last {TRAIN_LIMIT:,} characters before the hold-out")
+    if (holdout_characters or 0) > HOLDOUT_LIMIT:
+        left_out.append(f"measured on its first {HOLDOUT_LIMIT:,}")
+    return f"The n-grams were {' and '.join(left_out)}." if left_out else ""
 
 
 def ngram_name(order: int) -> str:

@@ -13,6 +13,7 @@ COMMANDS = {
     "prepare": "Turn corpus sources into clean UTF-8 text.",
     "train": "Train a model on a text.",
     "sample": "Generate text with a trained model.",
+    "info": "Say what a model is, or list the runs.",
 }
 
 

@@ -1,0 +1,263 @@
+"""`textgen info`: what a model file is, and which runs there are."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.errors import TextgenError
+from textgen.tables import bits, duration, file_size, printable, table
+
+if TYPE_CHECKING:
+    from textgen.checkpoint import Model, RunDirectory
+    from textgen.provenance import Provenance
+
+XZ = "xz -9e"
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def info(model: str | None, as_json: bool) -> None:
+    """Say what a model is and how good it is, or list the runs.
+
+    MODEL is the name of a run, a run directory or a .keras file. Without it the runs are
+    listed, the newest first, with the loss on the hold-out in bits per character.
+    """
+    from textgen.checkpoint import find_model, load_model, runs
+
+    if model is None:
+        found = runs()
+        if as_json:
+            for run in found:
+                click.echo(json.dumps(list_entry(run)))
+        else:
+            click.echo("\n".join(list_of_runs(found)))
+        return
+    path = find_model(model)
+    loaded = load_model(path)
+    baselines = measured_baselines(path, loaded)
+    if as_json:
+        click.echo(json.dumps(facts(path, loaded, baselines), ensure_ascii=False))
+    else:
+        click.echo("\n".join(description(path, loaded, baselines)))
+
+
+def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
+    """The baselines in the model file, and xz where the run's text lies beside it."""
+    from textgen.baselines import xz_of_ids
+    from textgen.provenance import Provenance
+    from textgen.run_text import read_run_text
+
+    known = Provenance.read(model.provenance).baselines
+    text = read_run_text(path, model)
+    if text is None or XZ in known:
+        return known
+    return {**known, XZ: xz_of_ids(text.train, text.holdout, model.vocabulary)}
+
+
+def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, Any]:
+    """All that is known of a model, as one JSON object."""
+    from textgen.provenance import Provenance
+
+    provenance = Provenance.read(model.provenance)
+    return {
+        "name": model_name(path),
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "val_loss": provenance.val_loss,
+        "val_bpc": provenance.val_bpc,
+        "train_loss": provenance.train_loss,
+        "vocabulary": len(model.vocabulary),
+        "parameters": parameters(model),
+        "baselines": baselines,
+        "characters": model.vocabulary.characters,
+        "commonest": model.vocabulary.commonest,
+        "architecture": asdict(model.config),
+        "cleaning": asdict(model.cleaning),
+        "sampling": asdict(model.sampling),
+        "default_prompt": model.default_prompt,
+        "provenance": model.provenance,
+    }
+
+
+def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iterator[str]:
+    """What a model is, for a person to read."""
+    from textgen.baselines import overfitting, sample_note, verdict
+    from textgen.provenance import Provenance
+
+    provenance = Provenance.read(model.provenance)
+    stat = path.stat()
+    age = duration(max(0.0, time.time() - stat.st_mtime))
+    name = printable(model_name(path))
+    yield f"{name}: {kind(model)}, {parameters(model):,} parameters"
+    yield f"{printable(str(path))}, {file_size(stat.st_size)}, {age} old"
+    yield ""
+    yield from architecture(model)
+    yield ""
+    yield from table([*origin(model, provenance)], "<<")
+    yield ""
+    yield from losses(provenance, baselines)
+    sentences = [sample_note(provenance.train_characters, provenance.holdout_characters)]
+    if provenance.val_bpc is not None:
+        sentences.append(verdict(provenance.val_bpc, baselines))
+    if provenance.train_loss is not None and provenance.val_loss is not None:
+        sentences.append(overfitting(provenance.train_loss, provenance.val_loss))
+    if any(sentences):
+        yield ""
+        yield from filter(None, sentences)
+    yield ""
+    yield "Use it:"
+    yield f"  textgen sample --model {name}"
+    yield f"  textgen score --model {name} FILE"
+    yield f"  textgen inspect --model {name} FILE"
+
+
+def architecture(model: "Model") -> list[str]:
+    """The layers as a table: what each is, how wide, and how many numbers it has."""
+    config = model.config
+    shapes = config.weight_shapes(len(model.vocabulary))
+    rows = [("layer", "kind", "output", "parameters")]
+    rows.append(("input", "one-hot characters", f"{len(model.vocabulary):,}", "0"))
+    kind = config.cell.upper() + (f", dropout {config.dropout:g}" if config.dropout else "")
+    for layer, units in enumerate(config.units):
+        count = count_of(shapes, f"layer_{layer}/")
+        rows.append((str(layer + 1), kind, f"{units:,}", f"{count:,}"))
+    count = count_of(shapes, "logits/")
+    rows.append(("output", "dense, logits", f"{len(model.vocabulary):,}", f"{count:,}"))
+    rows.append(("total", "", "", f"{parameters(model):,}"))
+    return table(rows, "<<>>")
+
+
+def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]]:
+    """Name and value of each fact about the training."""
+    config = model.config
+    if config.targets == "every":
+        yield "reads", f"on and on, carrying its state; trained on windows of {config.seq_length}"
+    else:
+        yield "reads", f"a window of {config.seq_length} characters, for the one after it"
+    yield "vocabulary", f"{len(model.vocabulary):,} characters"
+    for source in provenance.sources:
+        size = "" if source.characters is None else f", {source.characters:,} characters"
+        yield "corpus", printable(f"{source.name}{size}, sha256 {source.sha256[:12]}")
+    yield "cleaning", cleaning(model)
+    if provenance.train_characters is not None and provenance.holdout_characters is not None:
+        yield (
+            "split",
+            f"{provenance.train_characters:,} characters to learn from, "
+            f"{provenance.holdout_characters:,} held out",
+        )
+    if provenance.preset is not None:
+        yield "preset", printable(provenance.preset)
+    if provenance.seed is not None:
+        yield "seed", str(provenance.seed)
+    if provenance.step is not None and provenance.seconds is not None:
+        yield "trained", f"{provenance.step:,} steps in {duration(provenance.seconds)}"
+    if provenance.versions:
+        yield "made with", printable(", ".join(f"{k} {v}" for k, v in provenance.versions.items()))
+
+
+def losses(provenance: "Provenance", baselines: dict[str, float]) -> list[str]:
+    """The model's losses beside the simple models', in nats and in bits per character."""
+    import numpy as np
+
+    nat = float(np.log(2))
+    rows = [("mean cost of a character", "nats", "bits")]
+    if provenance.train_loss is not None:
+        cost = provenance.train_loss
+        rows.append(("this model, training text", f"{cost:.3f}", f"{cost / nat:.3f}"))
+    if provenance.val_loss is not None:
+        cost = provenance.val_loss
+        rows.append(("this model, hold-out", f"{cost:.3f}", f"{cost / nat:.3f}"))
+    rows += [
+        (printable(f"{name}, hold-out"), f"{bpc * nat:.3f}", f"{bpc:.3f}")
+        for name, bpc in baselines.items()
+    ]
+    return table(rows, "<>>")
+
+
+def cleaning(model: "Model") -> str:
+    """How the training text was cleaned, in words."""
+    clean = model.cleaning
+    words = ["as it is" if clean.normalize == "none" else clean.normalize.upper()]
+    named = {
+        "lower-cased": clean.lowercase,
+        "ASCII only": clean.ascii,
+        "tokenized": clean.tokenize,
+        "without stopwords": clean.drop_stopwords,
+    }
+    return ", ".join(words + [word for word, applies in named.items() if applies])
+
+
+def list_of_runs(found: "list[RunDirectory]") -> list[str]:
+    """The runs as a table."""
+    if not found:
+        return ["There are no runs yet. Train one: textgen train"]
+    rows = [("run", "bits per character", "best n-gram", "model", "size", "age")]
+    for run in found:
+        entry = list_entry(run)
+        if "error" in entry:
+            rows.append((printable(run.name), "-", "-", "cannot be read", "-", "-"))
+            continue
+        rows.append(
+            (
+                printable(run.name),
+                bits(entry["val_bpc"]),
+                bits(entry["ngram_bpc"]),
+                entry["kind"],
+                file_size(entry["bytes"]),
+                duration(entry["age"]),
+            )
+        )
+    return table(rows, "<>><>>")
+
+
+def list_entry(run: "RunDirectory") -> dict[str, Any]:
+    """A run in the list, as a JSON object; `error` instead where the model is damaged."""
+    from textgen.baselines import best_ngram
+    from textgen.checkpoint import load_model
+    from textgen.provenance import Provenance
+
+    try:
+        model = load_model(run.model)
+    except TextgenError as error:
+        return {"name": run.name, "error": str(error)}
+    provenance = Provenance.read(model.provenance)
+    best = best_ngram(provenance.baselines)
+    stat = run.model.stat()
+    return {
+        "name": run.name,
+        "val_loss": provenance.val_loss,
+        "val_bpc": provenance.val_bpc,
+        "ngram_bpc": best[1] if best else None,
+        "kind": kind(model),
+        "parameters": parameters(model),
+        "bytes": stat.st_size,
+        "age": round(max(0.0, time.time() - stat.st_mtime), 1),
+    }
+
+
+def kind(model: "Model") -> str:
+    """The architecture in a few words, such as `LSTM 256-256`."""
+    return f"{model.config.cell.upper()} {'-'.join(map(str, model.config.units))}"
+
+
+def parameters(model: "Model") -> int:
+    """How many numbers the model learned."""
+    return count_of(model.config.weight_shapes(len(model.vocabulary)), "")
+
+
+def count_of(shapes: dict[str, tuple[int, ...]], prefix: str) -> int:
+    """How many numbers the weights have whose names start with `prefix`."""
+    import math
+
+    return sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(prefix))
+
+
+def model_name(path: Path) -> str:
+    """What a person calls a model: its run's name, else the file's."""
+    return path.parent.name if path.name == "model.keras" and path.parent.name else path.name

@@ -1,0 +1,99 @@
+"""Where a model came from: the free part of `textgen.json`, read without trusting its types."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text that the model was trained on."""
+
+    name: str
+    sha256: str
+    characters: int | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a model file says of its training; None or empty where it says nothing.
+
+    Attributes:
+        sources: the corpus.
+        versions: of textgen and the libraries, by name.
+        baselines: bits per character of simple models on the hold-out, by name.
+        train_loss: mean loss on the training text, in nats.
+        val_loss: mean loss on the hold-out, in nats.
+        train_characters: the text without the hold-out.
+        holdout_characters: the tail of the text.
+        seconds: of training.
+    """
+
+    sources: tuple[Source, ...] = ()
+    preset: str | None = None
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    baselines: dict[str, float] = field(default_factory=dict)
+    train_loss: float | None = None
+    val_loss: float | None = None
+    epoch: int | None = None
+    step: int | None = None
+    seconds: float | None = None
+    train_characters: int | None = None
+    holdout_characters: int | None = None
+
+    @property
+    def val_bpc(self) -> float | None:
+        """Hold-out loss in bits per character."""
+        return None if self.val_loss is None else self.val_loss / float(np.log(2))
+
+    @classmethod
+    def read(cls, notes: dict[str, Any]) -> "Provenance":
+        """Take what has the expected type, and pass over the rest."""
+        preset = notes.get("preset")
+        return cls(
+            sources=tuple(_source(item) for item in _list(notes.get("corpus"))),
+            preset=preset if isinstance(preset, str) else None,
+            versions={key: str(value) for key, value in _dict(notes.get("versions")).items()},
+            baselines={
+                key: float(value)
+                for key, value in _dict(notes.get("baselines")).items()
+                if _is_number(value)
+            },
+            seed=_whole(notes.get("seed")),
+            train_loss=_number(notes.get("train_loss")),
+            val_loss=_number(notes.get("val_loss")),
+            epoch=_whole(notes.get("epoch")),
+            step=_whole(notes.get("step")),
+            seconds=_number(notes.get("seconds")),
+            train_characters=_whole(notes.get("train_characters")),
+            holdout_characters=_whole(notes.get("holdout_characters")),
+        )
+
+
+def _source(item: Any) -> Source:
+    item = _dict(item)
+    return Source(
+        str(item.get("name", "?")), str(item.get("sha256", "")), _whole(item.get("characters"))
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if _is_number(value) else None
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if _is_number(value) and value == int(value) else None
