@@ -69,7 +69,9 @@ def models(draw: st.DrawFn) -> Model:
 ODD_NUMBERS = (0, -1, 1, 2**31, 10**18, 10**50, 0.5, -0.0, 1e308, float("inf"), float("nan"))
 ODD_STRINGS = ("", "\0", "\ud800", "a" * 5000, "\x1b[31m", "rnn", "last")
 ODD_SHAPES: tuple[Any, ...] = ([], [[]], {}, {"": []}, [0] * 40, [8192] * 16)
-ODD = st.sampled_from((None, True, False, *ODD_NUMBERS, *ODD_STRINGS, *ODD_SHAPES))
+ODD = st.sampled_from((None, True, False, *ODD_NUMBERS, *ODD_STRINGS, *ODD_SHAPES)).map(
+    copy.deepcopy
+)
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

@@ -32,7 +32,6 @@ _MADE_BY = 3 << 8 | _VERSION  # Unix, zip 2.0
 _MIDNIGHT, _1980 = 0, 1 << 5 | 1
 _READABLE = 0o100644 << 16
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
-_CHUNK = 1 << 20
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -182,17 +181,3 @@ def read_member(file: BinaryIO, member: Member) -> bytes:
     if len(data) != member.size or crc32(data) != member.crc:
         raise Refused("its contents are damaged (checksum differs)")
     return data
-
-
-def check_member(file: BinaryIO, member: Member) -> None:
-    """Compare a member with its CRC-32 without keeping it.
-
-    Raises:
-        Refused: it differs.
-    """
-    file.seek(member.start)
-    crc, left = 0, member.size
-    while left and (chunk := file.read(min(left, _CHUNK))):
-        crc, left = crc32(chunk, crc), left - len(chunk)
-    if left or crc != member.crc:
-        raise Refused("its contents are damaged (checksum differs)")

@@ -98,10 +98,10 @@ def load_model(path: str | Path) -> Model:
 
 def _read_model(file: BinaryIO, size: int) -> Model:
     members = archive.read_directory(file, size, NOTES)
-    if members[NOTES].size > MAX_NOTES:
-        raise Refused(f"its {NOTES} is larger than {MAX_NOTES:,} bytes")
-    for name in members.keys() - {NOTES, WEIGHTS}:
-        archive.check_member(file, members[name])
+    for name in members.keys() - {WEIGHTS}:
+        if members[name].size > MAX_NOTES:
+            raise Refused(f"its member {name} is larger than {MAX_NOTES:,} bytes")
+        archive.read_member(file, members[name])  # compares the checksum
     notes = check_notes(schema.parse_json(archive.read_member(file, members[NOTES])))
 
     config, vocabulary = (

@@ -1,0 +1,205 @@
+"""Files are not trusted: every hostile one is refused in one line, or harmless."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import HARMLESS, REFUSED, Maker, honest_notes, mended, with_notes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import JSON, broken_notes
+from tiny import tiny_model
+
+from textgen import schema
+from textgen.checkpoint import Model, load_model
+from textgen.errors import TextgenError
+from textgen.schema import Refused
+
+HERE = Path(__file__).parent
+LIMIT = 200  # MB
+
+
+def refusal(path: Path) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(TextgenError) as caught:
+        load_model(path)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 300 + len(str(path))
+    return message
+
+
+@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED.keys())
+def test_a_hostile_file_is_refused_in_one_line(tmp_path: Path, make: Maker) -> None:
+    path = make(tmp_path)
+    assert str(path) in refusal(path)
+    assert not (tmp_path / "canary").exists()
+    assert not (tmp_path.parent / "canary").exists()
+
+
+@pytest.mark.parametrize("make", HARMLESS.values(), ids=HARMLESS.keys())
+def test_what_textgen_does_not_interpret_does_no_harm(tmp_path: Path, make: Maker) -> None:
+    weights = load_model(make(tmp_path)).weights
+    honest = tiny_model().weights
+    assert all((weights[name] == array).all() for name, array in honest.items())
+    assert not (tmp_path / "canary").exists()
+
+
+MEASURE = """
+import resource, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import hostile
+from textgen.checkpoint import load_model
+from textgen.errors import TextgenError
+
+makers = {**hostile.REFUSED, **hostile.HARMLESS}
+folders = {name: Path(tempfile.mkdtemp(dir=sys.argv[2])) for name in makers}
+paths = {name: make(folders[name]) for name, make in makers.items()}
+Path("/proc/self/clear_refs").write_text("5")  # forget the peak of making the files
+
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+for name, path in paths.items():
+    try:
+        load_model(path)
+    except TextgenError:
+        pass
+    print(peak(), name)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_hostile_files_take_little_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MEASURE, str(HERE), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peaks = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    assert len(peaks) == len(REFUSED) + len(HARMLESS)
+    assert [name for peak, name in peaks if int(peak) > LIMIT] == []
+
+
+# The closed schema of textgen.json: a place in it, a wrong value, what is said.
+WRONG: list[tuple[str, Any, str]] = [
+    ("format", 2, "made by a newer textgen .format 2; this one reads 1; upgrade"),
+    ("format", 0, "format is 0"),
+    ("format", "1", "format is '1'"),
+    ("format", True, "format is True"),
+    ("extra", 1, "unknown key 'extra'"),
+    ("architecture.extra", 1, "unknown key 'extra'"),
+    ("architecture", None, "architecture is not an object"),
+    ("architecture.cell", "Lambda", "not one of lstm, gru, rnn"),
+    ("architecture.cell", ["lstm"], "not one of lstm, gru, rnn"),
+    ("architecture.units", [], "list of 1 to 16"),
+    ("architecture.units", [1] * 17, "list of 1 to 16"),
+    ("architecture.units", [4, 0], "units is 0"),
+    ("architecture.units", [4, -3], "units is -3"),
+    ("architecture.units", [4, 8193], "units is 8193"),
+    ("architecture.units", [4, 3.0], "units is 3.0"),
+    ("architecture.units", [4, True], "units is True"),
+    ("architecture.units", [4, 10**30], "units is 10000"),
+    ("architecture.units", [5, 3], "not of the size|another shape"),
+    ("architecture.dropout", 1, "dropout is 1"),
+    ("architecture.dropout", -0.1, "dropout is -0.1"),
+    ("architecture.dropout", "0.2", "dropout is '0.2'"),
+    ("architecture.seq_length", 0, "seq_length is 0"),
+    ("architecture.seq_length", 1 << 40, "seq_length is 1099511627776"),
+    ("architecture.targets", "all", "not one of every, last"),
+    ("vocabulary.characters", "", "not a string of 1 to"),
+    ("vocabulary.characters", "ba", "not distinct and in code point order"),
+    ("vocabulary.characters", "aab", "not distinct and in code point order"),
+    ("vocabulary.characters", "a\ud800", "half of a surrogate pair"),
+    ("vocabulary.characters", ["a"], "not a string of 1 to"),
+    ("vocabulary.commonest", "x", "not one of the characters"),
+    ("vocabulary.commonest", "", "not a string of 1 to 1"),
+    ("cleaning.lowercase", 1, "not true or false"),
+    ("cleaning.normalize", "nfd", "not one of nfc"),
+    ("sampling.length", -1, "length is -1"),
+    ("sampling.temperatures", [-1], "temperature is -1"),
+    ("sampling.temperatures", [1e308], "temperature is 1e[+]308"),
+    ("sampling.temperatures", [None], "temperature is None"),
+    ("sampling.temperatures", [1] * 1000, "list of 1 to"),
+    ("default_prompt", "", "not a string of 1 to"),
+    ("default_prompt", "z", "not in the vocabulary"),
+    ("default_prompt", "a" * 11, "not a string of 1 to 10"),
+    ("provenance", [], "provenance is not an object"),
+    ("provenance", {"a": [[[[[[[[[1]]]]]]]]]}, "nested more than 8 deep"),
+    ("provenance", {"a": "x" * 300_000}, "provenance is larger"),
+    ("provenance", {"a": "\udfff"}, "half of a surrogate pair"),
+    ("weights", [], "list of 1 to"),
+    ("weights.0.name", "layer_1/kernel", "missing or has another shape"),
+    ("weights.0.name", None, "missing or has another shape"),
+    ("weights.0.shape", [16, 7], "missing or has another shape"),
+    ("weights.0.shape", [7.0, 16.0], None),  # equal numbers: accepted
+    ("weights.0.offset", -4, "offset of layer_0/kernel is -4"),
+    ("weights.0.offset", 1 << 33, "offset of layer_0/kernel is 8589934592"),
+    ("weights.0.offset", 0.5, "offset of layer_0/kernel is 0.5"),
+    ("weights.0.offset", 0, "sha256 differs|NaN"),
+    ("weights.0.file", "/etc/passwd", "unknown key 'file'"),
+    ("sha256", "0" * 64, "sha256 differs"),
+    ("sha256", None, "sha256 differs"),
+]
+
+
+def put(notes: Any, place: str, value: Any) -> None:
+    """Set the value at a dotted place."""
+    *parents, last = place.split(".")
+    for parent in parents:
+        notes = notes[int(parent)] if isinstance(notes, list) else notes[parent]
+    notes[last] = value
+
+
+@pytest.mark.parametrize(("place", "value", "told"), WRONG)
+def test_the_schema_is_closed(tmp_path: Path, place: str, value: Any, told: str | None) -> None:
+    notes = honest_notes(tmp_path)
+    put(notes, place, value)
+    path = with_notes(tmp_path, notes)
+    if told is None:
+        load_model(path)
+    else:
+        with pytest.raises(TextgenError, match=told):
+            load_model(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -3e38])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    model = tiny_model()
+    model.weights["layer_0/kernel"][1, 2] = value
+    assert "NaN, infinite or absurd" in refusal(mended(tmp_path, lambda file: None, model))
+
+
+def test_every_key_of_the_schema_is_needed(tmp_path: Path) -> None:
+    for key in honest_notes(tmp_path):
+        notes = honest_notes(tmp_path)
+        del notes[key]
+        assert f"lacks '{key}'" in refusal(with_notes(tmp_path, notes))
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_textgen_json_no_other_error_comes(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        notes = data.draw(broken_notes(honest_notes(Path(name))))
+        path = with_notes(Path(name), notes)
+        try:
+            assert isinstance(load_model(path), Model)
+        except TextgenError as error:
+            assert str(error).isprintable()
+
+
+@settings(max_examples=300)
+@given(data=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_parsing_any_bytes_gives_a_value_or_a_refusal(data: bytes) -> None:
+    try:
+        value = schema.parse_json(data)
+    except Refused as reason:
+        assert str(reason).isprintable()
+    else:
+        assert value == json.loads(data)
