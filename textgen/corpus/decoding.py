@@ -1,0 +1,120 @@
+"""Bytes become text: encodings, byte order marks, universal newlines."""
+
+import codecs
+import io
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from textgen.errors import TextgenError
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LONGEST_MARK = 4
+
+
+def check_encoding(encoding: str) -> str:
+    """Return Python's name of an encoding.
+
+    Raises:
+        TextgenError: Python does not know it, or it does not turn bytes into text.
+    """
+    try:
+        codecs.getincrementaldecoder(encoding)
+        " ".encode(encoding)  # refuses codecs such as rot13, which are not for bytes
+        return codecs.lookup(encoding).name
+    except (LookupError, ValueError) as error:
+        raise TextgenError(
+            f"Unknown encoding {encoding!a}. Usual ones: utf-8, latin-1, cp1252, utf-16, "
+            "shift_jis, gb18030."
+        ) from error
+
+
+def decode(blocks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
+    r"""Decode a stream of bytes; every `\r\n` and `\r` becomes `\n`, a leading mark goes.
+
+    A byte order mark of UTF-16 or UTF-32 overrules `utf-8`, the default, and nothing else.
+
+    Args:
+        blocks: the bytes, cut anywhere.
+        name: what messages call the source.
+        encoding: as `check_encoding` returns it.
+
+    Yields:
+        Pieces of the text, none empty.
+
+    Raises:
+        TextgenError: the bytes are not in that encoding (with the offset), or the text
+            holds what no text does: NUL or a lone surrogate.
+    """
+    blocks = iter(blocks)
+    head = _at_least(blocks, _LONGEST_MARK)
+    codec = _by_mark(head, encoding)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
+    offset = characters = 0
+    for block, last in chain(((block, False) for block in chain([head], blocks)), [(b"", True)]):
+        try:
+            text = decoder.decode(block, last)
+        except UnicodeError as error:
+            raise _undecodable(error, name, codec, offset, block) from error
+        if not characters:
+            text = text.removeprefix("\ufeff")
+        _refuse_binary(text, name, characters)
+        offset += len(block)
+        characters += len(text)
+        if text:
+            yield text
+
+
+def _at_least(blocks: Iterator[bytes], size: int) -> bytes:
+    """The first `size` bytes or more; fewer only when there are no more."""
+    head = b""
+    while len(head) < size and (block := next(blocks, b"")):
+        head += block
+    return head
+
+
+def _by_mark(head: bytes, encoding: str) -> str:
+    """The encoding that the first bytes tell, if nobody asked for another."""
+    if encoding != "utf-8":
+        return encoding
+    return next((codec for mark, codec in _MARKS if head.startswith(mark)), encoding)
+
+
+def _undecodable(
+    error: UnicodeError, name: str, codec: str, offset: int, block: bytes
+) -> TextgenError:
+    """The one line that tells where decoding failed and the two ways out.
+
+    `offset` is that of `block`; the decoder may have kept bytes of earlier blocks.
+    """
+    where = ""
+    if isinstance(error, UnicodeDecodeError):
+        offset += error.start - (len(error.object) - len(block))
+        where = f": byte 0x{error.object[error.start]:02x} at offset {offset} ({error.reason})"
+    return TextgenError(
+        f"{name} is not valid {codec}{where}. Name its encoding, such as --encoding latin-1, "
+        f"or convert it first: iconv -f latin1 -t utf-8."
+    )
+
+
+def _refuse_binary(text: str, name: str, before: int) -> None:
+    """Raise where the text holds NUL or a lone surrogate; `before` characters came before."""
+    if "\0" in text:
+        raise TextgenError(
+            f"{name} holds NUL (character {before + text.index(chr(0))}): it is not plain "
+            "text, or UTF-16 without a byte order mark. Name its encoding, such as "
+            r"--encoding utf-16, or delete the NULs first: tr -d '\000'."
+        )
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise TextgenError(
+            f"{name} holds half a surrogate pair (character {before + error.start}). "
+            "Name its encoding with --encoding."
+        ) from error
