@@ -1,0 +1,83 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import click
+
+from textgen.config import NORMALIZATIONS, Cleaning
+
+Command = Callable[..., Any]
+
+_DEFAULT = Cleaning()
+
+# No default: so a preset, or the run that is resumed, can tell what was asked for.
+_CLEANING_OPTIONS = (
+    click.option("--lowercase/--no-lowercase", default=None, help="Lower-case everything."),
+    click.option(
+        "--normalize",
+        type=click.Choice(NORMALIZATIONS),
+        help=f"Unicode normal form.  [default: {_DEFAULT.normalize}]",
+    ),
+    click.option(
+        "--ascii/--no-ascii",
+        default=None,
+        help="Write quotes, dashes and accents in ASCII; drop all other characters.",
+    ),
+    click.option(
+        "--tokenize/--no-tokenize",
+        default=None,
+        help="NLTK's word tokens, joined by one blank; line ends go.",
+    ),
+    click.option(
+        "--drop-stopwords/--keep-stopwords",
+        default=None,
+        help="Drop NLTK's English stop words; implies --tokenize.",
+    ),
+)
+
+_READING_OPTIONS = (
+    click.option(
+        "--encoding",
+        default="utf-8",
+        show_default=True,
+        help="Encoding of files and stdin. UTF-16 is recognised by its byte order mark.",
+    ),
+    click.option(
+        "--keep-boilerplate",
+        is_flag=True,
+        help="Keep Project Gutenberg's licence, if there is one.",
+    ),
+)
+
+
+def source_arguments(required: bool) -> Callable[[Command], Command]:
+    """Add the argument SOURCE..., which the command receives as `sources`, a tuple."""
+    metavar = "SOURCE..." if required else "[SOURCE]..."
+    return click.argument("sources", metavar=metavar, nargs=-1, required=required)
+
+
+def cleaning_options(command: Command) -> Command:
+    """Add the options that say how sources are read and cleaned.
+
+    The command receives `encoding` and `keep_boilerplate`; and `lowercase`, `normalize`,
+    `ascii`, `tokenize` and `drop_stopwords`, None unless given, for `cleaning_of`.
+    """
+    for option in reversed(_CLEANING_OPTIONS + _READING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options that say how files are read: `encoding` and `keep_boilerplate`."""
+    for option in reversed(_READING_OPTIONS):
+        command = option(command)
+    return command
+
+
+def cleaning_of(ctx: click.Context, base: Cleaning = _DEFAULT) -> Cleaning:
+    """`base`, with what the command line says about cleaning in its place."""
+    asked = {field.name: ctx.params[field.name] for field in fields(Cleaning)}
+    cleaning = replace(base, **{name: value for name, value in asked.items() if value is not None})
+    return replace(cleaning, tokenize=cleaning.tokenize or cleaning.drop_stopwords)

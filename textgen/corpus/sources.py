@@ -1,0 +1,282 @@
+"""Sources: what the user names, found and read."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import IO
+
+from textgen.atomic import shown
+from textgen.config import Cleaning
+from textgen.corpus import cat_in_the_hat, gutenberg
+from textgen.corpus.cleaning import Cleaner, cleaner
+from textgen.corpus.decoding import check_encoding, decode
+from textgen.corpus.licence import without_licence
+from textgen.errors import TextgenError
+
+BLOCK = 1 << 18
+STDIN = "-"
+CAT = "cat-in-the-hat"
+BUILTIN = "builtin:"
+GUTENBERG = "gutenberg:"
+LONGEST_STEM = 50
+
+Note = Callable[[str], None]
+
+
+def note_on_stderr(message: str) -> None:
+    """Where notes go if the caller says nothing else."""
+    print(message, file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One text that can be read.
+
+    Attributes:
+        name: what the user finds it by; for a path, its last part.
+        stem: the default name of a run that is trained on it.
+        read: its text, given the encoding and whether licences are kept.
+        fetch: makes sure that `read` will find it; may use the network.
+    """
+
+    name: str
+    stem: str
+    read: Callable[[str, bool], Iterator[str]]
+    fetch: Callable[[Note], None] = lambda note: None
+
+
+def open_sources(
+    sources: Sequence[str],
+    cleaning: Cleaning,
+    encoding: str = "utf-8",
+    keep_boilerplate: bool = False,
+    note: Note = note_on_stderr,
+) -> Iterator[str]:
+    """The clean text of one or more sources, as a stream of pieces in bounded memory.
+
+    Where a source does not end with a newline, one separates it from the next. All
+    sources are looked for, and what is missing is fetched, before this returns; files are
+    opened one after another, as the text is taken.
+
+    Args:
+        sources: paths, `-` (stdin), `builtin:NAME`, `gutenberg:FILEID` (or a pattern) and
+            `cat-in-the-hat`, in any number and order.
+        cleaning: how the text is cleaned.
+        encoding: that of paths and of stdin.
+        keep_boilerplate: leave Project Gutenberg's licence in.
+        note: is called with each line that the user should read.
+
+    Yields:
+        Pieces of text, none empty.
+
+    Raises:
+        TextgenError: a source is not there, cannot be read or decoded, or is empty.
+    """
+    encoding = check_encoding(encoding)
+    found = find_sources(sources)
+    clean = cleaner(cleaning)
+    for source in found:
+        source.fetch(note)
+    return _joined([partial(_text, source, clean, encoding, keep_boilerplate) for source in found])
+
+
+def _joined(texts: Sequence[Callable[[], Iterator[str]]]) -> Iterator[str]:
+    """The texts one after another, each on a line of its own."""
+    last = "\n"
+    for text in texts:
+        if not last.endswith("\n"):
+            yield "\n"
+        for chunk in text():
+            last = chunk
+            yield chunk
+
+
+def _text(source: Source, clean: Cleaner, encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+    """The clean text of one source."""
+    empty = True
+    for chunk in clean(source.read(encoding, keep_boilerplate)):
+        empty = False
+        yield chunk
+    if empty:
+        raise TextgenError(f"{shown(source.name)} is empty, or the cleaning leaves nothing of it.")
+
+
+def source_names(sources: Sequence[str]) -> list[str]:
+    """What a model's provenance calls its sources; patterns are resolved.
+
+    Raises:
+        TextgenError: a source is not there.
+    """
+    return [source.name for source in find_sources(sources)]
+
+
+def source_stem(sources: Sequence[str]) -> str:
+    """The default name of a run: the first source's, made safe for a file name.
+
+    Without sources it is `text`.
+
+    Raises:
+        TextgenError: a source is not there.
+    """
+    stem = next((source.stem for source in find_sources(sources)), "")
+    return re.sub(r"[^\w.-]+", "-", stem)[:LONGEST_STEM].strip("-.") or "text"
+
+
+def list_sources() -> list[tuple[str, str]]:
+    """What is there and what can be fetched: names, and where each stands."""
+    listed = [(BUILTIN + name, "ships with textgen") for name in builtin_files()]
+    for fileid in gutenberg.FILEIDS:
+        where = "on disk" if gutenberg.on_disk(fileid) else "can be fetched"
+        listed.append((GUTENBERG + fileid, where))
+    own = cat_in_the_hat.own_copy()
+    cached = "fetched before" if cat_in_the_hat.cached_page().exists() else "can be fetched"
+    listed.append((CAT, f"your own copy, {own}" if own else f"{cached}; in copyright"))
+    return listed
+
+
+def find_sources(sources: Sequence[str]) -> list[Source]:
+    """Find every source without reading or fetching anything.
+
+    Raises:
+        TextgenError: one is not there, or stdin is named twice.
+    """
+    if list(sources).count(STDIN) > 1:
+        raise TextgenError("stdin (-) is named twice, but can be read only once.")
+    return [found for source in sources for found in _find(source)]
+
+
+def _find(source: str) -> list[Source]:
+    """What one name means; a pattern may mean several sources."""
+    if source == STDIN:
+        return [Source("stdin", "stdin", _read_stdin)]
+    if source == CAT:
+        return [Source(CAT, CAT, _read_cat, cat_in_the_hat.fetch)]
+    if source.startswith(BUILTIN):
+        return [_builtin(source.removeprefix(BUILTIN))]
+    if source.startswith(GUTENBERG):
+        return _gutenberg(source.removeprefix(GUTENBERG))
+    return [_path(source)]
+
+
+def builtin_files() -> dict[str, Traversable]:
+    """The texts that ship with textgen, by name."""
+    folder = resources.files("textgen.corpora")
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    texts = [file for file in files if file.name.endswith(".txt")]
+    return {
+        file.name.removesuffix(".txt"): file
+        for file in texts
+        if file.name != cat_in_the_hat.OWN_COPY
+    }
+
+
+def default_source() -> str:
+    """The built-in text that is taken where no source is named."""
+    return BUILTIN + next(iter(builtin_files()))
+
+
+def _builtin(name: str) -> Source:
+    """A text that ships with textgen."""
+    files = builtin_files()
+    if name not in files:
+        raise TextgenError(f"There is no built-in text {name!a}. There are: {', '.join(files)}.")
+
+    def read(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+        with files[name].open("rb") as file:
+            yield from decode(_blocks(file, name), name, "utf-8")
+
+    return Source(BUILTIN + name, name, read)
+
+
+def _gutenberg(pattern: str) -> list[Source]:
+    """The NLTK selections that a pattern means; a run is named after the pattern."""
+
+    def source(fileid: str) -> Source:
+        def read(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+            yield gutenberg.read(fileid, keep_boilerplate)
+
+        return Source(GUTENBERG + fileid, stem, read, lambda note: gutenberg.fetch(fileid))
+
+    fileids = gutenberg.matching(pattern)
+    stem = fileids[0] if len(fileids) == 1 else pattern.removesuffix(".txt")
+    return [source(fileid) for fileid in fileids]
+
+
+def _read_cat(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+    """The user's own copy, or the poem on the fetched page."""
+    own = cat_in_the_hat.own_copy()
+    if own is None:
+        yield cat_in_the_hat.read_page()
+    else:
+        yield from _read_path(str(own), encoding, keep_boilerplate)
+
+
+def _path(path: str) -> Source:
+    """A file, a pipe or a device by its path."""
+    try:
+        if Path(path).is_dir():
+            raise TextgenError(f"{shown(path)} is a folder. Name the files in it.")
+        os.stat(path)  # noqa: PTH116 (Path.exists hides why a file is out of reach)
+    except FileNotFoundError as error:
+        raise TextgenError(f"No such file: {shown(path)}. {_hint(path)}") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not os.access(path, os.R_OK):
+        raise TextgenError(f"{shown(path)} cannot be read: no permission.")
+    return Source(Path(path).name, Path(path).stem, partial(_read_path, path))
+
+
+def _hint(path: str) -> str:
+    """What the user may have meant by the path of a file that is not there."""
+    names = [CAT, *(BUILTIN + name for name in builtin_files())]
+    names += [GUTENBERG + fileid for fileid in gutenberg.FILEIDS]
+    near = difflib.get_close_matches(path, names, n=1)
+    return f"Did you mean {near[0]}?" if near else "For other sources: textgen prepare --list."
+
+
+def _unreadable(name: str, error: Exception) -> TextgenError:
+    """The line that says why a source cannot be read."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return TextgenError(f"{shown(name)} cannot be read: {reason}.")
+
+
+def _read_path(path: str, encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+    """The text of a file, a pipe or a device."""
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115 (only opening is within this try)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with file:
+        yield from _read_stream(file, shown(path), encoding, keep_boilerplate)
+
+
+def _read_stdin(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
+    """The text on stdin."""
+    if sys.stdin is None:
+        raise TextgenError("stdin is closed. Name a file, or pipe a text into -.")
+    yield from _read_stream(sys.stdin.buffer, "stdin", encoding, keep_boilerplate)
+
+
+def _read_stream(
+    file: IO[bytes], name: str, encoding: str, keep_boilerplate: bool
+) -> Iterator[str]:
+    """Decoded text without a licence."""
+    text = decode(_blocks(file, name), name, encoding)
+    return text if keep_boilerplate else without_licence(text)
+
+
+def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """A stream in blocks, each as soon as there is something."""
+    read = getattr(file, "read1", file.read)
+    try:
+        while block := read(BLOCK):
+            yield block
+    except OSError as error:
+        raise _unreadable(name, error) from error
