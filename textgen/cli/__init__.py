@@ -13,6 +13,7 @@ COMMANDS = {
     "prepare": "Turn corpus sources into clean UTF-8 text.",
     "train": "Train a model on a text.",
     "sample": "Generate text with a trained model.",
+    "score": "Measure texts under models, in bits per character.",
     "info": "Say what a model is, or list the runs.",
 }
 
@@ -42,6 +43,8 @@ class LazyGroup(click.Group):
         except TextgenError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(130)  # as shells report it; click would exit 1
 
 
 @click.group(
