@@ -32,6 +32,7 @@ def make_run(
     text: str = TEXT,
     config: ModelConfig = CONFIG,
     seed: int = 0,
+    cleaning: Cleaning | None = None,
     **notes: Any,
 ) -> RunDirectory:
     """Write `root`/checkpoints/`name` as `textgen train` leaves it.
@@ -42,6 +43,7 @@ def make_run(
         text: the whole corpus.
         config: the architecture.
         seed: of the random weights.
+        cleaning: what the model file says of it; the text is taken as it is.
         notes: more of the provenance, or other than the default.
     """
     run = RunDirectory(root / "checkpoints" / name)
@@ -66,7 +68,9 @@ def make_run(
         "seconds": 7.4,
     } | notes
     prompt = model.vocabulary.decode(train[-config.seq_length :])
-    model = replace(model, default_prompt=prompt, cleaning=Cleaning(), provenance=provenance)
+    model = replace(
+        model, default_prompt=prompt, cleaning=cleaning or Cleaning(), provenance=provenance
+    )
     write_tiny(run.model, model)
     run.text.write_bytes(ids.tobytes())
     run.log.write_text(LOG)

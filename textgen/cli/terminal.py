@@ -1,0 +1,30 @@
+"""What commands that measure do before they print."""
+
+import io
+import os
+import sys
+
+import click
+
+from textgen.tables import printable
+
+
+def one_blas_thread() -> None:
+    """Let NumPy, not yet imported, multiply on one thread, unless the user chose otherwise.
+
+    The products here are small: a second thread gains a little on an idle machine and costs
+    a factor of ten on a busy one, where the threads wait for each other.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def utf8_stdout() -> None:
+    """Write UTF-8 whatever the locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def warn(message: str) -> None:
+    """A note of one line on stderr."""
+    click.echo(printable(message), err=True)
