@@ -1,5 +1,7 @@
 """Cutting streams of text: pieces cleaned one by one equal the whole text cleaned."""
 
+# ruff: noqa: RUF001 (letters that look like others are what is tested)
+
 import sys
 import unicodedata
 

@@ -1,5 +1,7 @@
 """The cleaning options, on texts and on prompts."""
 
+# ruff: noqa: RUF001 (letters that look like others are what is tested)
+
 import unicodedata
 from dataclasses import replace
 

@@ -1,13 +1,16 @@
 """The poem on a web page, whatever else the page holds."""
 
+from functools import cached_property
 from html.parser import HTMLParser
 
 # Never a part of a poem; nor is the text of a link.
-_SKIPPED = {"a", "aside", "button", "footer", "form", "head", "header", "nav", "noscript"}
+_SKIPPED = {"a", "aside", "button", "footer", "head", "header", "nav", "noscript"}
 _SKIPPED |= {"script", "select", "style", "svg", "template", "textarea", "title"}
 _SKIPPED |= {"h1", "h2", "h3", "h4", "h5", "h6"}
 _CONTAINERS = {"article", "blockquote", "body", "center", "div", "figure", "html", "main", "pre"}
 _CONTAINERS |= {"section", "table", "tbody", "td", "tr", "dl", "dt", "dd", "ol", "ul", "li"}
+
+_DEEPEST = 100  # blocks within blocks; deeper ones are read as a part of the last
 
 
 class _Container:
@@ -17,10 +20,11 @@ class _Container:
         self.tag = tag
         self.content: list[list[str] | _Container] = [[""]]
 
+    @cached_property
     def count(self) -> int:
-        """How many lines with text are in it, at any depth."""
+        """How many lines with text are in it, at any depth; for when the page is read."""
         return sum(
-            part.count() if isinstance(part, _Container) else sum(map(bool, part))
+            part.count if isinstance(part, _Container) else sum(map(bool, map(str.strip, part)))
             for part in self.content
         )
 
@@ -30,14 +34,15 @@ class _Container:
         for part in self.content:
             if isinstance(part, _Container):
                 found.extend(part.paragraphs())
-            elif any(part):
+            elif any(map(str.strip, part)):
                 found.append(part)
         return found
 
     def main_part(self) -> "_Container":
         """The innermost block in it that holds more than half of its lines."""
+        half = self.count / 2
         for part in self.content:
-            if isinstance(part, _Container) and part.count() * 2 > self.count():
+            if isinstance(part, _Container) and part.count > half:
                 return part.main_part()
         return self
 
@@ -52,11 +57,14 @@ class _PageParser(HTMLParser):
         self.skipped: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "body" or (tag == "a" and self.skipped[-1:] == ["a"]):
+            self.skipped.clear()  # the end of a head or a link may go unsaid
         if tag in _SKIPPED:
-            self.skipped.append(tag)
+            if tag != "a" or "href" in dict(attrs):
+                self.skipped.append(tag)
         elif tag == "br":
             self._lines().append("")
-        elif tag in _CONTAINERS:
+        elif tag in _CONTAINERS and len(self.open) < _DEEPEST:
             container = _Container(tag)
             self.open[-1].content += [container, [""]]
             self.open.append(container)
