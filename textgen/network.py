@@ -8,7 +8,7 @@ Sigmoid gates are evaluated as 0.5 * tanh(0.5 * x) + 0.5. The inner factor is fo
 the weights, which is exact, so that one `tanh` call serves all gates of a layer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -167,7 +167,7 @@ class Network:
         weights: float32 arrays by name, shaped as `config.weight_shapes` says.
     """
 
-    def __init__(self, config: ModelConfig, weights: dict[str, np.ndarray]):
+    def __init__(self, config: ModelConfig, weights: Mapping[str, np.ndarray]):
         self.config = config
         self._layers = [
             _LAYERS[config.cell](
@@ -200,15 +200,23 @@ class Network:
             Logits (batch, vocabulary) of the next characters, in a buffer that the next step
             on this state overwrites.
         """
-        self.advance(self.project(ids, state), state)
+        self.advance(self.project(ids, state.inputs[0]), state)
         return self.logits(state.views[-1][0], state.logits)
 
-    def project(self, ids: np.ndarray, state: State) -> np.ndarray:
-        """The first layer's projection of one character a stream, (columns, batch)."""
+    def project(self, ids: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The first layer's projection of one character a stream.
+
+        Args:
+            ids: (batch,).
+            out: buffer (columns, batch), not used where a view of the weights will do.
+
+        Returns:
+            (columns, batch).
+        """
         if len(ids) == 1:
             return self._table[:, ids[0], None]
         # Any mode but "clip" makes NumPy fill a copy of `out` first.
-        return np.take(self._table, ids, axis=1, out=state.inputs[0], mode="clip")
+        return np.take(self._table, ids, axis=1, out=out, mode="clip")
 
     def advance(self, x: np.ndarray, state: State) -> None:
         """Advance all layers by one character.
@@ -258,7 +266,7 @@ class Network:
 
     def _run_layers(self, ids: np.ndarray, state: State) -> np.ndarray:
         """Read (batch, time) ids; returns the last layer's outputs (time, units, batch)."""
-        inputs: Iterable[np.ndarray] = (self.project(column, state) for column in ids.T)
+        inputs: Iterable[np.ndarray] = (self.project(column, state.inputs[0]) for column in ids.T)
         for layer, following, views in zip(
             self._layers, [*self._layers[1:], None], state.views, strict=True
         ):

@@ -1,0 +1,75 @@
+"""Text on stdout as it is made: the contract with a terminal and with a pipe."""
+
+import os
+import sys
+from time import perf_counter
+from typing import BinaryIO
+
+from textgen.errors import TextgenError
+
+CLOSED = 141  # what a shell reports of a filter that SIGPIPE ended
+# No character waits longer than this for others, in seconds; with a step that takes at most
+# as long as _SLOW that is well below the 50 ms that are promised.
+_PATIENCE = 0.02
+_SLOW = 0.01
+
+
+class TextPipe:
+    """Writes UTF-8, whatever the locale: at once on a terminal, else in small blocks.
+
+    Ends the process quietly, with exit status 141, when the reader has gone.
+
+    Raises:
+        TextgenError: stdout is closed, or (from `write` and `flush`) its disk is full.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdout is None:
+            raise TextgenError("stdout is closed. Redirect it to a file.")
+        self.terminal = sys.stdout.isatty()
+        self._out: BinaryIO = sys.stdout.buffer
+        self._waiting: list[str] = []
+        self._oldest = self._last = perf_counter()
+        self._at_line_start = True
+
+    def write(self, text: str) -> None:
+        """Write text, or none; is called after every step, as it also watches the time."""
+        now = perf_counter()
+        if text:
+            if not self._waiting:
+                self._oldest = now
+            self._waiting.append(text)
+        slow = now - self._last > _SLOW
+        self._last = now
+        if self.terminal or slow or now - self._oldest > _PATIENCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        text = "".join(self._waiting)
+        if not text:
+            return
+        self._waiting.clear()
+        self._at_line_start = text.endswith("\n")
+        try:
+            # A model file that names half a surrogate pair as a character is no reason to fail.
+            self._out.write(text.encode("utf-8", "replace"))
+            self._out.flush()
+        except BrokenPipeError:
+            _forget_stdout()
+            sys.exit(CLOSED)
+        except OSError as error:
+            _forget_stdout()
+            raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
+
+    def end_line(self) -> None:
+        """Hand over what waits; on a terminal what follows begins on a line of its own."""
+        self.flush()
+        if self.terminal and not self._at_line_start:
+            self._waiting.append("\n")
+            self.flush()
+
+
+def _forget_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: it would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,357 @@
+"""`textgen sample`: text from a trained model, as fast as it can be read."""
+
+import json as json_format
+import math
+import os
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from textgen.cli.pipe import TextPipe
+from textgen.errors import TextgenError
+
+if TYPE_CHECKING:
+    from textgen.checkpoint import Model
+    from textgen.copying import NgramIndex
+    from textgen.prompt import Prompt
+    from textgen.sampling import Sample, Settings
+
+INTERRUPTED = 130
+# What `next` gives when a generator has nothing left; each step gives None.
+EXHAUSTED = object()
+
+
+class Temperatures(click.ParamType):
+    """One temperature or several with commas between, each at least 0."""
+
+    name = "number[,number...]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """The numbers; a usage error for anything else."""
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a number, nor numbers with commas between.", param, ctx)
+        if not all(number >= 0 and math.isfinite(number) for number in numbers):
+            self.fail(f"{value!r} is not at least 0 and finite.", param, ctx)
+        return numbers
+
+
+class Length(click.ParamType):
+    """A number of characters, or -1 for no end."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error for anything else."""
+        number = int(click.INT.convert(value, param, ctx))
+        if number < 1 and number != -1:
+            self.fail(f"{number} is neither at least 1 nor -1 (no end).", param, ctx)
+        return number
+
+
+class Probability(click.FloatRange):
+    """A number from 0 to 1; click's own range lets `nan` pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error for anything else."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not from 0 to 1.", param, ctx)
+        return number
+
+
+def complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of runs that have a model, newest first; where none fits, files."""
+    from textgen.checkpoint import runs
+
+    names = [run.name for run in runs() if run.name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+@click.command()
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=complete_run,
+    help="Name of a run, a run directory, or a .keras file.  [default: the newest run]",
+)
+@click.option("-p", "--prompt", default="", help="Text to continue.")
+@click.option(
+    "-f",
+    "--prompt-file",
+    type=click.Path(allow_dash=True),
+    help="Read the prompt from this file, - for stdin, just as it is: a newline at the end counts.",
+)
+@click.option(
+    "-n",
+    "--length",
+    type=Length(),
+    help="Characters to generate, -1 for no end.  [default: the model's, mostly 500]",
+)
+@click.option(
+    "-t",
+    "--temperature",
+    type=Temperatures(),
+    help="Low is careful, high is bold, 0 always takes the most probable character. Several "
+    "with commas between write a block for each.  [default: the model's, mostly 0.8]",
+)
+@click.option(
+    "-s",
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Same seed, same options, same text.  [default: random, told on stderr]",
+)
+@click.option(
+    "--echo/--no-echo", default=True, show_default=True, help="Write the prompt before the text."
+)
+@click.option(
+    "--on-unknown",
+    type=click.Choice(("error", "skip", "replace")),
+    default="error",
+    show_default=True,
+    help="What to do with prompt characters that the model does not know.",
+)
+@click.option(
+    "-k",
+    "--top-k",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Choose among the K most probable characters only; 0 is off.",
+)
+@click.option(
+    "--top-p",
+    type=Probability(),
+    default=1.0,
+    help="Choose among the fewest characters that together reach this probability; 1 is off.",
+)
+@click.option(
+    "--min-p",
+    type=Probability(),
+    default=0.0,
+    help="Choose among characters at least this probable relative to the most probable one; "
+    "0 is off. Filters apply in the order -k, --top-p, --min-p, then the temperature.",
+)
+@click.option(
+    "--num-samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Texts to generate, side by side.",
+)
+@click.option(
+    "--separator",
+    default="\n---\n",
+    help="What stands between two texts.  [default: a line with ---]",
+)
+@click.option(
+    "--stop",
+    multiple=True,
+    metavar="TEXT",
+    help="End a text where it would write this, without writing it. Can be repeated.",
+)
+@click.option(
+    "--max-copy",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Never write more than N characters in a row that stand so in the training text.",
+)
+@click.option(
+    "--corpus",
+    metavar="SOURCE",
+    help="The training text for --max-copy, where it is not beside the model.",
+)
+@click.option("--json", is_flag=True, help="Write one JSON object a line for each text.")
+def sample(
+    model: str | None,
+    prompt: str,
+    prompt_file: str | None,
+    length: int | None,
+    temperature: tuple[float, ...] | None,
+    seed: int | None,
+    echo: bool,
+    on_unknown: str,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    num_samples: int,
+    separator: str,
+    stop: tuple[str, ...],
+    max_copy: int | None,
+    corpus: str | None,
+    json: bool,
+) -> None:
+    """Generate text with a trained model.
+
+    The text goes to stdout as it is made, all else to stderr. Without a prompt the model
+    continues the end of its training text, which is not written.
+
+    Exit status: 0; 1 or 2 after an error; 130 after Ctrl-C; 141 when the reader of a pipe
+    has gone.
+    """
+    # One core for each batch: NumPy's BLAS reads this once, when NumPy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from textgen.checkpoint import find_model, load_model
+    from textgen.prompt import make_prompt, read_prompt_file
+    from textgen.sampling import Filters, Sample, Settings
+
+    _check_together(prompt, prompt_file, stop, max_copy, corpus)
+    path = find_model(model)
+    loaded = load_model(path)
+    temperatures = temperature or loaded.sampling.temperatures
+    length = loaded.sampling.length if length is None else length
+    samples = [Sample(k, warmth, stop) for warmth in temperatures for k in range(num_samples)]
+    if length < 0 and not stop and (json or len(samples) > 1):
+        raise click.UsageError("With -n -1 the first text never ends: give a --stop.")
+
+    text = prompt if prompt_file is None else read_prompt_file(prompt_file)
+    read = make_prompt(loaded, text, on_unknown, _note)
+    _note_vain_stops(loaded, stop)
+    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
+    settings = Settings(
+        characters=loaded.vocabulary.characters,
+        length=length,
+        seed=seed,
+        filters=Filters(top_k, top_p, min_p),
+        measure=json,
+        copied=_training_ngrams(path, loaded, max_copy, corpus),
+    )
+    _note(f"seed {seed}")
+    pipe = TextPipe()
+    with closing(_generated(loaded, read, samples, settings)) as steps:
+        if json:
+            _write_json(pipe, steps, samples, {"prompt": read.text, "seed": seed})
+        else:
+            headed = len(temperatures) > 1
+            _write_texts(pipe, steps, samples, read.text if echo else "", separator, headed)
+
+
+def _check_together(
+    prompt: str,
+    prompt_file: str | None,
+    stop: tuple[str, ...],
+    max_copy: int | None,
+    corpus: str | None,
+) -> None:
+    """Refuse options that make no sense together."""
+    if prompt and prompt_file is not None:
+        raise click.UsageError("Give the prompt with -p or with -f, not with both.")
+    if "" in stop:
+        raise click.UsageError("--stop must not be empty.")
+    if corpus is not None and max_copy is None:
+        raise click.UsageError("--corpus is for --max-copy N.")
+
+
+def _note(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _note_vain_stops(model: "Model", stops: tuple[str, ...]) -> None:
+    """Say which stop texts the model cannot write."""
+    for stop in stops:
+        unknown = sorted(set(stop) - set(model.vocabulary.characters))
+        if unknown:
+            _note(f"The model never writes --stop {stop!r}: it knows no {unknown[0]!r}.")
+
+
+def _training_ngrams(
+    path: Path, model: "Model", max_copy: int | None, corpus: str | None
+) -> "NgramIndex | None":
+    """The n-grams that must not be continued as in the training text, if that is asked for.
+
+    Raises:
+        TextgenError: the training text is not there.
+    """
+    if max_copy is None:
+        return None
+    import numpy as np
+
+    from textgen.copying import NgramIndex
+    from textgen.corpus import open_sources
+    from textgen.run_text import read_run_text
+    from textgen.vocabulary import id_dtype
+
+    vocabulary = model.vocabulary
+    if corpus is not None:
+        # One more id than the vocabulary has stands for characters that it does not know.
+        dtype = id_dtype(len(vocabulary) + 1)
+        chunks = open_sources([corpus], model.cleaning)
+        ids = np.concatenate([vocabulary.lookup(chunk).astype(dtype) for chunk in chunks])
+    elif text := read_run_text(path, model):
+        ids = np.concatenate((text.train, text.holdout))
+    else:
+        raise TextgenError(
+            f"--max-copy needs the training text, and there is no text.ids that fits beside "
+            f"{path}. Give the text with --corpus FILE."
+        )
+    # No text can hold a longer run than itself.
+    return NgramIndex(ids, max_copy, len(vocabulary)) if max_copy < len(ids) else None
+
+
+def _generated(
+    model: "Model", prompt: "Prompt", samples: "list[Sample]", settings: "Settings"
+) -> Generator[None]:
+    """Read the prompt, then let the samples grow; yields after each step."""
+    from textgen.continuation import read_prompt
+    from textgen.network import Network
+    from textgen.sampling import generate
+
+    start = read_prompt(Network(model.config, model.weights), prompt.ids)
+    yield from generate(start, samples, settings)
+
+
+def _write_texts(
+    pipe: TextPipe,
+    steps: Iterator[None],
+    samples: "Sequence[Sample]",
+    echo: str,
+    separator: str,
+    headed: bool,
+) -> None:
+    """Write each text when its turn has come, the first one while it grows."""
+    try:
+        for number, growing in enumerate(samples):
+            if number:
+                pipe.write(separator)
+            if headed and growing.index == 0:
+                pipe.end_line()
+                _note(f"temperature {growing.temperature:g}")
+            pipe.write(echo)
+            pipe.flush()
+            while growing.stopped_by is None and next(steps, EXHAUSTED) is None:
+                pipe.write(growing.take())
+            pipe.write(growing.take())
+        pipe.end_line()
+    except KeyboardInterrupt:
+        pipe.end_line()
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _write_json(
+    pipe: TextPipe, steps: Iterator[None], samples: "Sequence[Sample]", facts: dict[str, Any]
+) -> None:
+    """Write a line for each text, when its turn has come and it has ended."""
+    for growing in samples:
+        while growing.stopped_by is None and next(steps, EXHAUSTED) is None:
+            pass
+        characters = growing.characters
+        line = {"text": growing.take()} | facts
+        line |= {"index": growing.index, "temperature": growing.temperature}
+        line |= {"stopped_by": growing.stopped_by}
+        line |= {"bpc": growing.bits / characters if characters else None}
+        pipe.write(json_format.dumps(line, ensure_ascii=False) + "\n")
+        pipe.flush()
