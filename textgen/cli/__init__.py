@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "Train a model on a text.",
     "sample": "Generate text with a trained model.",
     "score": "Measure texts under models, in bits per character.",
+    "inspect": "Show what a model finds surprising in a text.",
     "info": "Say what a model is, or list the runs.",
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textgen.cli.sample import complete_run
 from textgen.errors import TextgenError
 from textgen.tables import bits, duration, file_size, printable, table
 
@@ -20,7 +21,7 @@ XZ = "xz -9e"
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_run)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def info(model: str | None, as_json: bool) -> None:
     """Say what a model is and how good it is, or list the runs.

@@ -15,6 +15,7 @@ import click
 
 from textgen.cli.info import model_name
 from textgen.cli.options import reading_options
+from textgen.cli.sample import complete_run
 from textgen.cli.terminal import one_blas_thread, utf8_stdout, warn
 from textgen.errors import TextgenError
 from textgen.tables import bits, line, printable
@@ -59,7 +60,8 @@ class Reading:
     "--model",
     "models",
     multiple=True,
-    help="Run name, run directory or .keras file; repeat it to compare.  [default: newest run]",
+    shell_complete=complete_run,
+    help="Run name, run directory or .keras file; repeat it to compare.  [default: the newest run]",
 )
 @click.option("--lines", "by_line", is_flag=True, help="Measure line by line.")
 @click.option(

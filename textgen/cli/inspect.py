@@ -1,0 +1,298 @@
+"""`textgen inspect`: a text in the colours of what surprised the model."""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.info import model_name
+from textgen.cli.options import reading_options
+from textgen.cli.sample import complete_run
+from textgen.cli.terminal import one_blas_thread, utf8_stdout, warn
+from textgen.tables import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from textgen.inspection import Neuron, Passage
+    from textgen.model_file import Model
+
+GUESSES = 5  # on a page
+PAGE_LIMIT = 20_000  # characters on a page
+
+# Lowest value of each level and its colour: text and background of xterm's 256 colours, which
+# look alike on light and dark terminals. None leaves the terminal's own.
+Scale = list[tuple[float, tuple[int, int] | None]]
+BLACK, WHITE = 16, 231
+SURPRISE: Scale = [
+    (0.0, None),
+    (1.0, (BLACK, 230)),
+    (2.0, (BLACK, 222)),
+    (4.0, (BLACK, 215)),
+    (6.0, (BLACK, 209)),
+    (8.0, (WHITE, 160)),
+    (21.0, (WHITE, 90)),
+]
+ACTIVITY: Scale = [
+    (-1.0, (WHITE, 25)),
+    (-0.7, (BLACK, 74)),
+    (-0.3, (BLACK, 153)),
+    (-0.1, None),
+    (0.1, (BLACK, 223)),
+    (0.3, (BLACK, 215)),
+    (0.7, (WHITE, 166)),
+]
+DIM, RESET = "\x1b[2m", "\x1b[0m"
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "-m",
+    "--model",
+    shell_complete=complete_run,
+    help="Run name, run directory or .keras file.  [default: the newest run]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="A row for each character, with the N likeliest characters in its place.",
+)
+@click.option("--neuron", metavar="L:N", help="Colour by unit N of layer L, counted from 1.")
+@click.option("--numbers", is_flag=True, help="A row for each character, with its bits.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page to explore.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="auto: on a terminal, unless NO_COLOR is set.",
+)
+@reading_options
+def inspect(
+    file: str,
+    model: str | None,
+    top: int | None,
+    neuron: str | None,
+    numbers: bool,
+    html: Path | None,
+    color: str,
+    encoding: str,
+    keep_boilerplate: bool,
+) -> None:
+    """Show what a model finds surprising in a text.
+
+    FILE is a path, - (stdin), or any other source that train takes. Each character is
+    coloured by its surprisal: how many bits it costs, given the text before it. Without
+    colours a line of digits stands under each line of the text: the bits, rounded down,
+    9 for nine and more.
+    """
+    one_blas_thread()
+    utf8_stdout()
+    from textgen.checkpoint import find_model, load_model
+    from textgen.corpus import open_sources
+    from textgen.inspection import Neuron
+    from textgen.inspection import inspect as inspect_text
+    from textgen.network import Network
+
+    path = find_model(model)
+    loaded = load_model(path)
+    cell = Neuron.parse(neuron, loaded.config) if neuron else None
+    network = Network(loaded.config, dict(loaded.weights))
+    chunks = open_sources([file], loaded.cleaning, encoding, keep_boilerplate)
+    if html:
+        chunks = first_characters(chunks, PAGE_LIMIT)
+    guesses = GUESSES if html else top or 0
+    passages = inspect_text(network, loaded.vocabulary, chunks, guesses, cell)
+    if html:
+        write_page(html, file, model_name(path), loaded, passages, cell)
+    elif top or numbers:
+        show_rows(passages, loaded, colours_wanted(color))
+    elif colours_wanted(color):
+        show_colours(passages, cell)
+    else:
+        show_digits(passages, cell)
+
+
+def colours_wanted(color: str) -> bool:
+    """Whether to write colours (https://no-color.org)."""
+    if color == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return color == "always"
+
+
+def first_characters(chunks: Iterator[str], limit: int) -> Iterator[str]:
+    """The beginning of a text, with a note if there is more."""
+    left = limit
+    for chunk in chunks:
+        if len(chunk) > left:
+            warn(f"The page shows the first {limit:,} characters.")
+            yield chunk[:left]
+            return
+        left -= len(chunk)
+        yield chunk
+
+
+def values_of(passage: "Passage") -> "np.ndarray":
+    """What the characters are coloured by: the cell's activity, else bits."""
+    return passage.bits if passage.activity is None else passage.activity
+
+
+def show_colours(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
+    """The text in colours, and a legend."""
+    scale = ACTIVITY if cell else SURPRISE
+    click.echo(legend(scale, cell), color=True)
+    for passage in passages:
+        click.echo(coloured(passage.text, values_of(passage), scale), nl=False, color=True)
+    click.echo()
+
+
+def coloured(text: str, values: "np.ndarray", scale: Scale) -> str:
+    """Text with a colour code wherever the level changes; a coloured newline is shown as ↵."""
+    import numpy as np
+
+    limits = [limit for limit, _ in scale[1:]]
+    levels = np.where(np.isnan(values), -1, np.searchsorted(limits, values, side="right"))
+    parts = []
+    for first, last in runs(levels):
+        level = levels[first]
+        code = DIM if level < 0 else colour_code(scale[level][1])
+        for number, piece in enumerate(text[first:last].split("\n")):
+            if number:
+                parts.append(f"{code}↵{RESET}\n" if code else "\n")
+            if piece:
+                parts.append(f"{code}{printable(piece)}{RESET}" if code else printable(piece))
+    return "".join(parts)
+
+
+def runs(levels: "np.ndarray") -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of the stretches of equal levels."""
+    import numpy as np
+
+    changes = np.flatnonzero(np.diff(levels)) + 1
+    return pairwise([0, *changes.tolist(), len(levels)])
+
+
+def colour_code(colour: tuple[int, int] | None) -> str:
+    """The terminal's code for a text and background colour."""
+    return f"\x1b[38;5;{colour[0]};48;5;{colour[1]}m" if colour else ""
+
+
+def legend(scale: Scale, cell: "Neuron | None") -> str:
+    """One line that shows the colours with their ranges."""
+    parts = ["neuron " + str(cell) if cell else "bits"]
+    for (low, colour), following in zip(scale, [*scale[1:], None], strict=True):
+        if low == 21.0:
+            words = "unknown"
+        elif following is None or following[0] == 21.0:
+            words = f"{low:g} and more"
+        else:
+            words = f"{low:g} to {following[0]:g}"
+        code = colour_code(colour)
+        parts.append(f"{code} {words} {RESET}" if code else f" {words} ")
+    return " ".join(parts)
+
+
+def show_digits(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
+    """The text with a line of digits under each line; the newline's digit is the last one."""
+    import numpy as np
+
+    if cell:
+        click.echo(f"neuron {cell}: 0 is -1, 9 is 1")
+    else:
+        click.echo("bits of each character, rounded down; 9 is nine and more")
+    line, values = "", np.empty(0)
+    for passage in passages:
+        text = line + passage.text
+        values = np.append(values, values_of(passage))
+        start = 0
+        while (stop := text.find("\n", start) + 1) > 0:
+            show_line(text[start:stop], values[start:stop], cell)
+            start = stop
+        line, values = text[start:], values[start:]
+    if line:
+        show_line(line, values, cell)
+
+
+def show_line(line: str, values: "np.ndarray", cell: "Neuron | None") -> None:
+    """One line of text and its digits."""
+    import numpy as np
+
+    shown = printable(line.removesuffix("\n"))
+    scaled = (values + 1) * 5 if cell else values
+    digits = np.clip(np.nan_to_num(scaled), 0, 9).astype(int)
+    marks = "".join(
+        " " if np.isnan(value) else str(digit) for value, digit in zip(values, digits, strict=True)
+    )
+    click.echo(f"{shown}\n{marks.rstrip()}")
+
+
+def show_rows(passages: "Iterator[Passage]", model: "Model", colours: bool) -> None:
+    """A row for each character, columns divided by tabs."""
+    heading = None
+    for passage in passages:
+        if heading is None:
+            heading = ["char", "bits"] + ["neuron"] * (passage.activity is not None)
+            heading += ["expected"] * bool(passage.guesses.shape[1])
+            click.echo("\t".join(heading))
+        write_row = row_writer(passage, model, colours)
+        for place in range(len(passage.text)):
+            click.echo(write_row(place), color=colours)
+
+
+def row_writer(passage: "Passage", model: "Model", colours: bool) -> Callable[[int], str]:
+    """A function that writes the row of the character at a place."""
+    names = [visible(character) for character in model.vocabulary.characters]
+
+    def write(place: int) -> str:
+        character, bits = visible(passage.text[place]), float(passage.bits[place])
+        if colours and (code := code_of(bits)):
+            character = f"{code}{character}{RESET}"
+        cells = [character, figure(bits)]
+        if passage.activity is not None:
+            cells.append(figure(float(passage.activity[place])))
+        guesses = zip(passage.guesses[place], passage.chances[place], strict=True)
+        cells += [f"{names[guess]} {chance:.0%}" for guess, chance in guesses if guess >= 0]
+        return "\t".join(cells)
+
+    return write
+
+
+def code_of(bits: float) -> str:
+    """The terminal's code for a surprisal."""
+    return colour_code(next((colour for low, colour in reversed(SURPRISE) if bits >= low), None))
+
+
+def figure(value: float) -> str:
+    """A number with two decimals, a dash for none."""
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def visible(character: str) -> str:
+    """A character as one can see it: a blank as ␣, a newline as ↵, a control as its escape."""
+    if character in " \n":
+        return "␣" if character == " " else "↵"
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
+def write_page(
+    path: Path,
+    file: str,
+    name: str,
+    model: "Model",
+    passages: "Iterator[Passage]",
+    cell: "Neuron | None",
+) -> None:
+    """Write the page."""
+    from textgen.atomic import atomic_write
+    from textgen.pages import inspection_page
+
+    page = inspection_page(file, name, model.vocabulary, list(passages), cell)
+    atomic_write(path, page.encode("utf-8", "replace"))
+    warn(f"Wrote {path}.")
