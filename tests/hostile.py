@@ -281,14 +281,10 @@ def zip_bomb(folder: Path) -> bytes:
 
 def overlapping_members(folder: Path) -> bytes:
     """Two directory entries for one member's bytes."""
-    data = archive.pack(members(folder))
-    end = data[-22:]
-    start = struct.unpack_from("<L", end, 16)[0]
-    directory = data[start:-22]
+    body, directory, count = split(folder)
     last = directory[directory.rindex(b"PK\1\2") :]
     again = last.replace(NOTES.encode(), b"textgen.jsom")
-    fields = (b"PK\5\6", 0, 0, 5, 5, len(directory) + len(again), start, 0)
-    return data[:-22] + again + struct.pack("<4s4H2LH", *fields)
+    return joined(body, directory + again, count + 1, len(body))
 
 
 def duplicate_members(folder: Path) -> bytes:
@@ -320,6 +316,37 @@ def zip64(folder: Path) -> bytes:
     end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10**9, 10**9, 10**9, 0)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(data) - 22, 1)
     return data[:-22] + end64 + locator + data[-22:]
+
+
+def split(folder: Path) -> tuple[bytes, bytes, int]:
+    """Members, directory, and number of entries of an honest archive."""
+    data = archive.pack(members(folder))
+    start = struct.unpack_from("<L", data, len(data) - 6)[0]
+    return data[:start], data[start:-22], len(members(folder))
+
+
+def joined(body: bytes, directory: bytes, count: int, start: int) -> bytes:
+    """An archive of these parts, whose end says that the directory begins at `start`."""
+    fields = (b"PK\5\6", 0, 0, count, count, len(directory), start, 0)
+    return body + directory + struct.pack("<4s4H2LH", *fields)
+
+
+def gap(folder: Path) -> bytes:
+    """Bytes between the members and the directory."""
+    body, directory, count = split(folder)
+    return joined(body + b"hidden", directory, count, len(body) + 6)
+
+
+def slack(folder: Path) -> bytes:
+    """A directory with bytes behind its last entry."""
+    body, directory, count = split(folder)
+    return joined(body, directory + b"hidden", count, len(body))
+
+
+def directory_elsewhere(folder: Path) -> bytes:
+    """An end that sends readers to another place than just before itself."""
+    body, directory, count = split(folder)
+    return joined(body, directory, count, len(body) - 60)
 
 
 def many_members(folder: Path) -> bytes:
@@ -377,10 +404,12 @@ def architecture_bomb(folder: Path) -> Path:
 
 def overlapping_weights(folder: Path) -> Path:
     """All weights at one place, so that a small file would grow in memory."""
-    notes = honest_notes(folder)
+    parts, notes, digest = members(folder), honest_notes(folder), hashlib.sha256()
+    offset = notes["weights"][0]["offset"]  # of the largest
     for row in notes["weights"]:
-        row["offset"] = 0
-    return with_notes(folder, notes)
+        row["offset"] = offset
+        digest.update(parts[WEIGHTS][offset : offset + 4 * int(np.prod(row["shape"]))])
+    return with_notes(folder, {**notes, "sha256": digest.hexdigest()})
 
 
 def huge_vocabulary(folder: Path) -> Path:
@@ -403,61 +432,80 @@ def pipe(folder: Path) -> Path:
     return folder / "model.keras"
 
 
-REFUSED: dict[str, Maker] = {
-    "legacy h5": written(legacy_h5),
-    "pickle": written(pickled),
-    "npz of objects": written(object_arrays),
-    "tar that leaves its folder": written(tar_archive),
-    "Keras archive without textgen.json": written(plain_keras),
-    "zip bomb": written(zip_bomb),
-    "overlapping members": written(overlapping_members),
-    "duplicate members": written(duplicate_members),
-    "path traversal": extra_member("../canary"),
-    "path traversal inside": extra_member("assets/../../canary"),
-    "absolute path": extra_member("/tmp/canary"),
-    "backslashes": extra_member("..\\canary"),
-    "drive letter": extra_member("C:canary"),
-    "member name with a line break": extra_member("a\nb"),
-    "member name with an escape": extra_member("\x1b[2J"),
-    "empty member name": extra_member(""),
-    "encrypted flag": patched(b"PK\1\2", 8, b"\1"),
-    "compressed method": patched(b"PK\1\2", 10, b"\x08"),
-    "symbolic link": patched(b"PK\1\2", 38, struct.pack("<L", 0o120777 << 16)),
-    "local name differs": patched(b"metadata.json", 0, b"metadatA"),
-    "local size differs": patched(b"PK\3\4", 18, b"\0\0\0\0"),
-    "4 GB declared": patched(b"PK\1\2", 20, b"\xff" * 8),
-    "directory of 4 GB": patched(b"PK\5\6", 12, b"\xff" * 4),
-    "another disk": patched(b"PK\5\6", 4, b"\1"),
-    "comment declared": patched(b"PK\5\6", 20, b"\xff\xff"),
-    "zip64": written(zip64),
-    "60,000 members": written(many_members),
-    "bytes before the archive": written(lambda f: b"#!/bin/sh\n" + archive.pack(members(f))),
-    "bytes after the archive": written(lambda f: archive.pack(members(f)) + b"x"),
-    "5 GB file": sparse,
-    "2 GB of weights": sparse_member(WEIGHTS),
-    "2 GB of textgen.json": sparse_member(NOTES),
-    "2 GB of config": sparse_member("config.json"),
-    "JSON: 100,000 brackets deep": notes_of(b"[" * 99_000),
-    "JSON: objects 30,000 deep": notes_of(b'{"a":' * 30_000),
-    "JSON: a million values": notes_of(b"[" + b"{}," * 1_000_000 + b"{}]"),
-    "JSON: one string of 6 MB": notes_of('"🙂'.encode() + b"a" * (6 << 20) + b'"'),
-    "JSON: a number of a million digits": notes_of(b'{"format":' + b"9" * 1_000_000 + b"}"),
-    "JSON: 1e999": notes_of(b'{"format": 1e999}'),
-    "JSON: NaN": notes_of(b'{"format": NaN}'),
-    "JSON: UTF-16": notes_of('{"format": 1}'.encode("utf-16")),
-    "JSON: not UTF-8": notes_of(b'{"format": "\xff"}'),
-    "JSON: key twice": notes_of(b'{"format": 1, "format": 1}'),
-    "JSON: a list": notes_of(b"[1]"),
-    "JSON: null": notes_of(b"null"),
-    "JSON: empty": notes_of(b""),
-    "architecture bomb": architecture_bomb,
-    "overlapping weights": overlapping_weights,
-    "all of Unicode": huge_vocabulary,
-    "terminal escapes": escapes,
-    "pipe": pipe,
-    "endless device": lambda folder: Path("/dev/zero"),
-    "folder": lambda folder: folder,
-    "empty file": written(lambda folder: b""),
+# How it is made, and why it is refused.
+REFUSED: dict[str, tuple[Maker, str]] = {
+    "legacy h5": (written(legacy_h5), "a legacy HDF5 file"),
+    "pickle": (written(pickled), "cut short or not an archive"),
+    "npz of objects": (written(object_arrays), "has no textgen.json"),
+    "tar that leaves its folder": (written(tar_archive), "cut short or not an archive"),
+    "Keras archive without textgen.json": (written(plain_keras), "has no textgen.json"),
+    "zip bomb": (written(zip_bomb), "packed by another program"),
+    "overlapping members": (written(overlapping_members), "packed by another program"),
+    "duplicate members": (written(duplicate_members), "packed by another program"),
+    "path traversal": (extra_member("../canary"), "packed by another program"),
+    "path traversal inside": (extra_member("assets/../../canary"), "packed by another program"),
+    "absolute path": (extra_member("/tmp/canary"), "packed by another program"),
+    "backslashes": (extra_member("..\\canary"), "packed by another program"),
+    "drive letter": (extra_member("C:canary"), "packed by another program"),
+    "member name with a line break": (extra_member("a\nb"), "packed by another program"),
+    "member name with an escape": (extra_member("\x1b[2J"), "packed by another program"),
+    "empty member name": (extra_member(""), "packed by another program"),
+    "encrypted flag": (patched(b"PK\1\2", 8, b"\1"), "packed by another program"),
+    "compressed method": (patched(b"PK\1\2", 10, b"\x08"), "packed by another program"),
+    "symbolic link": (
+        patched(b"PK\1\2", 38, struct.pack("<L", 0o120777 << 16)),
+        "packed by another program",
+    ),
+    "local name differs": (patched(b"metadata.json", 0, b"metadatA"), "packed by another program"),
+    "local size differs": (patched(b"PK\3\4", 18, b"\0\0\0\0"), "packed by another program"),
+    "4 GB declared": (patched(b"PK\1\2", 20, b"\xff" * 8), "packed by another program"),
+    "directory of 4 GB": (patched(b"PK\5\6", 12, b"\xff" * 4), "cut short or not an archive"),
+    "another disk": (patched(b"PK\5\6", 4, b"\1"), "cut short or not an archive"),
+    "comment declared": (patched(b"PK\5\6", 20, b"\xff\xff"), "cut short or not an archive"),
+    "zip64": (written(zip64), "cut short or not an archive"),
+    "60,000 members": (written(many_members), "too many members"),
+    "directory elsewhere": (written(directory_elsewhere), "cut short or not an archive"),
+    "gap before the directory": (written(gap), "bytes that belong to no member"),
+    "bytes behind the directory": (written(slack), "bytes that belong to no member"),
+    "bytes before the archive": (
+        written(lambda f: b"#!/bin/sh\n" + archive.pack(members(f))),
+        "cut short or not an archive",
+    ),
+    "bytes after the archive": (
+        written(lambda f: archive.pack(members(f)) + b"x"),
+        "cut short or not an archive",
+    ),
+    "5 GB file": (sparse, "it is larger than"),
+    "2 GB of weights": (sparse_member(WEIGHTS), "not of the size of its architecture"),
+    "2 GB of textgen.json": (sparse_member(NOTES), "textgen.json is larger than"),
+    "2 GB of config": (sparse_member("config.json"), "config.json is larger than"),
+    "JSON: 100,000 brackets deep": (notes_of(b"[" * 99_000), "nested too deeply"),
+    "JSON: objects 30,000 deep": (notes_of(b'{"a":' * 30_000), "nested too deeply"),
+    "JSON: a million values": (notes_of(b"[" + b"{}," * 1_000_000 + b"{}]"), "too many values"),
+    "JSON: one string of 6 MB": (
+        notes_of('"🙂'.encode() + b"a" * (6 << 20) + b'"'),
+        "textgen.json is larger than",
+    ),
+    "JSON: a number of a million digits": (
+        notes_of(b'{"format":' + b"9" * 1_000_000 + b"}"),
+        "holds the number",
+    ),
+    "JSON: 1e999": (notes_of(b'{"format": 1e999}'), "holds the number '1e999'"),
+    "JSON: NaN": (notes_of(b'{"format": NaN}'), "holds NaN"),
+    "JSON: UTF-16": (notes_of('{"format": 1}'.encode("utf-16")), "cannot be read"),
+    "JSON: not UTF-8": (notes_of(b'{"format": "\xff"}'), "cannot be read"),
+    "JSON: key twice": (notes_of(b'{"format": 1, "format": 1}'), "repeats a key"),
+    "JSON: a list": (notes_of(b"[1]"), "not an object"),
+    "JSON: null": (notes_of(b"null"), "not an object"),
+    "JSON: empty": (notes_of(b""), "cannot be read"),
+    "architecture bomb": (architecture_bomb, "not of the size of its architecture"),
+    "overlapping weights": (overlapping_weights, "overlaps another one"),
+    "all of Unicode": (huge_vocabulary, "not of the size of its architecture"),
+    "terminal escapes": (escapes, "unknown key"),
+    "pipe": (pipe, "not a regular file"),
+    "endless device": (lambda folder: Path("/dev/zero"), "not a regular file"),
+    "folder": (lambda folder: folder, "Is a directory"),
+    "empty file": (written(lambda folder: b""), "too short"),
 }
 
 PUBLISHED = (
