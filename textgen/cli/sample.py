@@ -72,6 +72,16 @@ class Probability(click.FloatRange):
         return number
 
 
+def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Arguments as UTF-8, whatever the locale: Python decodes them by the locale."""
+    if isinstance(value, tuple):
+        return tuple(as_utf8(ctx, param, item) for item in value)
+    try:
+        return os.fsencode(value).decode()
+    except UnicodeError:
+        return value
+
+
 def complete_run(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -90,7 +100,7 @@ def complete_run(
     shell_complete=complete_run,
     help="Name of a run, a run directory, or a .keras file.  [default: the newest run]",
 )
-@click.option("-p", "--prompt", default="", help="Text to continue.")
+@click.option("-p", "--prompt", default="", callback=as_utf8, help="Text to continue.")
 @click.option(
     "-f",
     "--prompt-file",
@@ -156,12 +166,14 @@ def complete_run(
 @click.option(
     "--separator",
     default="\n---\n",
+    callback=as_utf8,
     help="What stands between two texts.  [default: a line with ---]",
 )
 @click.option(
     "--stop",
     multiple=True,
     metavar="TEXT",
+    callback=as_utf8,
     help="End a text where it would write this, without writing it. Can be repeated.",
 )
 @click.option(
