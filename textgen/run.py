@@ -20,6 +20,7 @@ MAX_RUN_FILE = 8 << 20
 MAX_CHARACTERS = 1 << 48
 # A tail longer than this measures no better and would take minutes at each evaluation.
 MOST_HOLDOUT = 1_000_000
+LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
 
@@ -29,7 +30,7 @@ class Run:
     """Everything that decides what a run trains.
 
     Attributes:
-        preset: its name.
+        preset: its name, `default` for the recipe.
         model: the architecture.
         train: how it is trained.
         cleaning: how the text was cleaned.
@@ -38,6 +39,7 @@ class Run:
         characters: length of the text.
         sha256: of the cleaned text in UTF-8.
         corpus: names of the sources.
+        baselines: bits per character of simple models on the hold-out, by name.
     """
 
     preset: str
@@ -49,6 +51,7 @@ class Run:
     characters: int
     sha256: str
     corpus: tuple[str, ...]
+    baselines: dict[str, float]
 
     @property
     def holdout_characters(self) -> int:
@@ -67,15 +70,20 @@ class Run:
             text: the training ids (characters,), of which the last window becomes the
                 default prompt.
         """
-        provenance = {
-            "corpus": list(self.corpus),
+        source = {
+            "name": " + ".join(self.corpus),
             "sha256": self.sha256,
             "characters": self.characters,
+        }
+        provenance = {
+            "corpus": [source],
             "train_characters": self.train_characters,
             "holdout_characters": self.holdout_characters,
+            "baselines": self.baselines,
             "preset": self.preset,
+            "seed": self.train.seed,
             "train": asdict(self.train),
-            "versions": {name: version(name) for name in ("textgen", "tensorflow", "keras")},
+            "versions": {name: version(name) for name in LIBRARIES},
         }
         return Model(
             config=self.model,
@@ -184,8 +192,13 @@ def _run(value: Any) -> Run:
         characters=schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters"),
         sha256=schema.text(value["sha256"], 64, "sha256"),
         corpus=tuple(
-            schema.text(name, 4096, "corpus") for name in schema.items(value["corpus"], 1000, "corpus")
+            schema.text(name, 4096, "corpus")
+            for name in schema.items(value["corpus"], 1000, "corpus")
         ),
+        baselines={
+            name: schema.number(bits, 0, 1e6, name)
+            for name, bits in schema.free_object(value["baselines"], "baselines").items()
+        },
     )
 
 

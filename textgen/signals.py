@@ -1,24 +1,31 @@
-"""SIGINT and SIGTERM as a request to stop at the next good moment."""
+"""SIGINT and SIGTERM: at once while nothing is at stake, else at the next good moment."""
 
 import os
 import signal
 from types import FrameType, TracebackType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-class Stopped(Exception):
-    """A signal asked for the end, and everything is saved.
 
-    Attributes:
-        signal_number: which one; the exit status is 128 plus it.
-    """
+class Stopped(SystemExit):
+    """A signal asked for the end; the exit status is 128 plus its number."""
 
-    def __init__(self, signal_number: int):
-        super().__init__(signal.Signals(signal_number).name)
-        self.signal_number = signal_number
+    def __init__(self, number: int):
+        super().__init__(128 + number)
+
+
+def stop_on_signals() -> None:
+    """Let a signal unwind the stack, so that what is unfinished is removed."""
+    for number in SIGNALS:
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 class StopSignal:
-    """While entered, the first SIGINT or SIGTERM is noted and the second ends at once.
+    """While entered, the first signal is noted and the second ends the process at once.
 
     Attributes:
         received: the number of the signal, or None.
@@ -26,11 +33,9 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignal":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -45,4 +50,4 @@ class StopSignal:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)

@@ -22,7 +22,7 @@ def mix(*numbers: int | np.ndarray) -> np.ndarray:
     The finaliser of SplitMix64 (Steele, Lea, Flood 2014) applied number by number.
     """
     with np.errstate(over="ignore"):
-        bits = np.uint64(0x9E3779B97F4A7C15)
+        bits = np.asarray(0x9E3779B97F4A7C15, dtype=np.uint64)
         for number in numbers:
             bits = (bits ^ np.asarray(number).astype(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)
             bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,0 +1,55 @@
+"""Real artefacts that many tests need, made once: a corpus, a trained run, the command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def run_textgen(
+    *arguments: str | Path, cwd: Path, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the real command in a process of its own; stdin is empty unless given."""
+    return subprocess.run(
+        [sys.executable, "-m", "textgen", *arguments],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        env=os.environ | environment,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture
+def textgen(tmp_path: Path) -> Command:
+    """The command, run in a folder of the test's own."""
+
+    def run(
+        *arguments: str | Path, cwd: Path = tmp_path, stdin: bytes = b"", **environment: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        return run_textgen(*arguments, cwd=cwd, stdin=stdin, **environment)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def story() -> str:
+    """The story that ships with textgen."""
+    return (resources.files("textgen.corpora") / "runaway-echo.txt").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run `echo`, a small model trained on the story for three epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    options = ["--units", "64", "--dropout", "0.1", "--epochs", "3", "--name", "echo"]
+    done = run_textgen("train", "builtin:runaway-echo", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return folder

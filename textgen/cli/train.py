@@ -1,0 +1,219 @@
+"""`textgen train`."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.config import CELLS, OPTIMIZERS, PRESETS, TARGETS, Cleaning
+from textgen.signals import Stopped, stop_on_signals
+
+if TYPE_CHECKING:
+    from textgen.checkpoint import RunDirectory
+    from textgen.progress import Reporter
+    from textgen.run import Run
+    from textgen.training import Progress
+
+# The command began when the interpreter did, about as long ago as the CPU time it has used.
+STARTED = time.monotonic() - time.process_time()
+BUILTIN = "builtin:runaway-echo"
+POSITIVE = click.IntRange(min=1)
+
+
+class Units(click.ParamType):
+    """Layer widths, one number a layer: `256,256,128`."""
+
+    name = "N,N,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """`256,128` to (256, 128)."""
+        try:
+            units = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            units = ()
+        if not 1 <= len(units) <= 16 or not all(1 <= width <= 8192 for width in units):
+            self.fail(f"{value!r} is not 1 to 16 numbers from 1 to 8192, one a layer.", param, ctx)
+        return units
+
+
+@click.command()
+@source_arguments(required=False)
+@click.option("--name", help="What to call the run.  [default: after the source]")
+@click.option("--resume", is_flag=True, help="Continue the run --name, or the newest one.")
+@click.option("--overwrite", is_flag=True, help="Replace the run --name.")
+@click.option("--preset", type=click.Choice(["default", *PRESETS]), help="A whole program.")
+@click.option("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
+@click.option("--units", type=Units(), help="Units of each layer, such as 256,256,128.")
+@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="After each layer.")
+@click.option("--seq-length", type=click.IntRange(1, 65536), help="Window length in characters.")
+@click.option("--step", type=POSITIVE, help="Stride between windows (targets last only).")
+@click.option("--targets", type=click.Choice(TARGETS), help="What a window predicts.")
+@click.option("--batch-size", type=POSITIVE, help="Windows a step.")
+@click.option("--epochs", type=POSITIVE, help="Passes over the text.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time for the whole command; model and schedule are sized to it.",
+)
+@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Keras's optimizer.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The highest.")
+@click.option(
+    "--validation-split",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of the text, its tail, that is held out.  [default: 0.1]",
+)
+@click.option("--patience", type=POSITIVE, help="Evaluations without a better one before it stops.")
+@click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
+@cleaning_options
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run directory.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors on stderr.")
+def train(
+    sources: tuple[str, ...],
+    name: str | None,
+    resume: bool,
+    overwrite: bool,
+    tensorboard: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Train a model on a text.
+
+    SOURCE is a path, - for stdin, builtin:NAME, gutenberg:FILEID or cat-in-the-hat; several
+    are joined. Without one the built-in story is taken. The run is kept in checkpoints/NAME;
+    its model.keras holds the best weights so far.
+    """
+    if options["minutes"] and options["epochs"]:
+        raise click.UsageError("--minutes and --epochs cannot both say when to stop.")
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other.")
+    reporter = make_reporter(quiet)
+    stop_on_signals()
+    with opened(sources, name, resume, overwrite, options, reporter) as (directory, run):
+        try:
+            progress, seconds = run_training(directory, run, reporter, tensorboard)
+        except Stopped:
+            reporter.note(f"Stopped. Continue: textgen train --resume --name {directory.name}")
+            raise
+    summary = summarize(directory, run, progress, seconds)
+    for line in summary_lines(directory, run, summary):
+        reporter.note(line)
+    if as_json:
+        click.echo(json.dumps(summary))
+
+
+def make_reporter(quiet: bool) -> "Reporter":
+    """A bar on a terminal, lines elsewhere, nothing with --quiet."""
+    from textgen.progress import Bar, Lines, Reporter
+
+    if quiet:
+        return Reporter()
+    if click.get_text_stream("stderr").isatty():
+        return Bar()
+    return Lines()
+
+
+@contextmanager
+def opened(
+    sources: tuple[str, ...],
+    name: str | None,
+    resume: bool,
+    overwrite: bool,
+    options: dict[str, Any],
+    reporter: "Reporter",
+) -> "Iterator[tuple[RunDirectory, Run]]":
+    """The run directory to train in, new or to be continued, with its lock held."""
+    from textgen.checkpoint import ROOT
+    from textgen.corpus import open_sources, source_names, source_stem
+    from textgen.opening import Request, earlier_run, new_run
+
+    if not sources and not resume:
+        sources = (BUILTIN,)
+        reporter.note(f"No source was named, so {BUILTIN} is taken.")
+    encoding, keep = options.pop("encoding"), options.pop("keep_boilerplate")
+
+    def read(cleaning: Cleaning) -> "Iterator[str]":
+        return open_sources(sources, cleaning, encoding, keep, reporter.note)
+
+    given = {key: value for key, value in options.items() if value is not None and key != "preset"}
+    preset = PRESETS.get(options["preset"])
+    request = Request(
+        corpus=tuple(source_names(sources)),
+        stem=source_stem(sources) if sources else "",
+        name=name,
+        overwrite=overwrite,
+        preset=options["preset"],
+        cleaning=cleaning_of(
+            click.get_current_context(), preset.cleaning if preset else Cleaning()
+        ),
+        given=given,
+    )
+    if resume and (not sources or name is None or (ROOT / name / "run.json").exists()):
+        with earlier_run(request, read if sources else None) as (directory, run):
+            reporter.note(f"Continuing the run {directory.path}.")
+            yield directory, run
+        return
+    with new_run(request, read(request.cleaning)) as (directory, run, choice):
+        if choice:
+            reporter.note(choice)
+        yield directory, run
+
+
+def run_training(
+    directory: "RunDirectory", run: "Run", reporter: "Reporter", tensorboard: bool
+) -> "tuple[Progress, float]":
+    """Train with Keras, whose import takes seconds; returns the progress and seconds spent."""
+    from textgen.native import native_stderr_muted
+
+    with native_stderr_muted():
+        from textgen.encoding import open_ids
+        from textgen.training import Training, tensorboard_callback
+
+        ids = open_ids(directory.text, len(run.vocabulary))
+        callbacks = [tensorboard_callback(directory)] if tensorboard else []
+        training = Training(directory, run, ids, STARTED, reporter, callbacks)
+        try:
+            return training.train(), training.spent
+        finally:
+            reporter.close()
+
+
+def summarize(
+    directory: "RunDirectory", run: "Run", progress: "Progress", seconds: float
+) -> dict[str, Any]:
+    """The summary as it is printed with --json; losses in nats a character."""
+    assert progress.best is not None
+    shapes = run.model.weight_shapes(len(run.vocabulary))
+    return {
+        "run": directory.name,
+        "model": str(directory.model),
+        "steps": progress.step,
+        "seconds": round(seconds, 2),
+        "train_loss": progress.best_train_loss,
+        "val_loss": progress.best,
+        "val_bpc": progress.best / math.log(2),
+        "parameters": sum(math.prod(shape) for shape in shapes.values()),
+        "chars_per_second": round(progress.chars_per_second, 1),
+        "baselines": run.baselines,
+    }
+
+
+def summary_lines(
+    directory: "RunDirectory", run: "Run", summary: dict[str, Any]
+) -> "Iterator[str]":
+    """The summary for a person."""
+    yield (
+        f"hold-out loss {summary['val_loss']:.3f} nats a character, {summary['val_bpc']:.3f} bits "
+        f"(training {summary['train_loss']:.3f} nats)"
+    )
+    yield ", ".join(f"{name} {bits:.3f}" for name, bits in run.baselines.items()) + " bits"
+    yield f"{summary['steps']:,} steps in {summary['seconds']:,.0f} s; {directory.model}"
+    yield f"Next: textgen sample --model {directory.name}"

@@ -1,0 +1,181 @@
+"""The compiled training step and evaluation: one gradient, one update, one XLA program."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.config import ModelConfig, TrainConfig
+from textgen.dropout import dropout_mask
+from textgen.model import StackedModel, States
+from textgen.windows import PIECE, Batch, HoldoutBatch, holdout_batches
+
+EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
+
+
+def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
+    """Keras's optimizer as `train` describes it; biases are never decayed."""
+    optimizer = keras.optimizers.get(
+        {
+            "class_name": train.optimizer,
+            "config": {
+                "learning_rate": train.learning_rate,
+                "weight_decay": train.weight_decay or None,
+                "global_clipnorm": train.clipnorm,
+                "use_ema": train.averaging > 0,
+                "ema_momentum": train.averaging or 0.99,
+                "ema_overwrite_frequency": None,
+            },
+        }
+    )
+    if train.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+class Learner:
+    """A model with its optimizer and its carried state.
+
+    Args:
+        config: the architecture.
+        train: the run.
+        vocabulary_size: distinct characters.
+    """
+
+    def __init__(self, config: ModelConfig, train: TrainConfig, vocabulary_size: int):
+        keras.utils.set_random_seed(train.seed % 2**32)
+        self.config = config
+        self.train = train
+        self.model = StackedModel(config, vocabulary_size)
+        self.optimizer = make_optimizer(train)
+        self.optimizer.build(self.model.trainable_variables)
+        self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
+        self.carried = self.model.zero_state(train.batch_size)
+        # cuDNN's kernels cannot be part of an XLA program.
+        compiled = not tf.config.list_physical_devices("GPU")
+        self._step = tf.function(self._train_step, jit_compile=compiled, autograph=False)
+        self._losses = tf.function(self._evaluate_chunk, jit_compile=compiled, autograph=False)
+
+    def step(self, number: int, batch: Batch, learning_rate: float) -> float:
+        """Train on one batch.
+
+        Args:
+            number: of the step; dropout masks depend on it.
+            batch: rows of the global batch.
+            learning_rate: for this step.
+
+        Returns:
+            The batch's mean loss in nats a character, before the update.
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        loss, self.carried = self._step(
+            batch.inputs,
+            batch.targets,
+            (~batch.fresh).astype(np.float32)[:, None],
+            tf.constant(number, tf.int64),
+            self.carried,
+        )
+        return float(loss)
+
+    def _train_step(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        keep: tf.Tensor,
+        number: tf.Tensor,
+        carried: States,
+    ) -> tuple[tf.Tensor, States]:
+        def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
+            shape = tuple(outputs.shape)
+            return outputs * dropout_mask(
+                shape, self.config.dropout, self.train.seed, number, layer, 0
+            )
+
+        states = [[state * keep for state in layer] for layer in carried]
+        with tf.GradientTape() as tape:
+            logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss, after
+
+    def evaluate(self, holdout: np.ndarray) -> float:
+        """The mean loss of the hold-out under the weights to keep, in nats a character.
+
+        Args:
+            holdout: ids (characters,).
+        """
+        last = self.config.targets == "last"
+        rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
+        own = [variable.numpy() for variable in self.model.trainable_variables]
+        self._assign(self.weights())
+        total, counted = 0.0, 0
+        for batch in holdout_batches(holdout, self.config.seq_length, self.config.targets, rows):
+            total += self._batch_loss(batch, rows)
+            counted += int(batch.counted.sum())
+        self._assign(own)
+        return total / counted
+
+    def _batch_loss(self, batch: HoldoutBatch, rows: int) -> float:
+        """The summed loss of one batch, padded to `rows`, so that one program serves all."""
+        last = self.config.targets == "last"
+        chunk = batch.inputs.shape[1] if last else EVALUATION_CHUNK
+        time = -(-batch.inputs.shape[1] // chunk) * chunk
+        inputs, targets, counted = (
+            np.pad(array, [(0, rows - len(array)), (0, time - array.shape[1])])
+            for array in (batch.inputs, batch.targets, batch.counted)
+        )
+        states = self.model.zero_state(rows)
+        total = 0.0
+        for start in range(0, time, chunk):
+            part = slice(start, start + chunk)
+            wanted = -1 if last else part
+            loss, states = self._losses(
+                inputs[:, part], targets[:, wanted], counted[:, wanted], states
+            )
+            total += float(loss)
+        return total
+
+    def _evaluate_chunk(
+        self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: States
+    ) -> tuple[tf.Tensor, States]:
+        logits, after = self.model(inputs, states)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.reduce_sum(tf.where(counted, losses, 0.0)), after
+
+    def weights(self) -> list[np.ndarray]:
+        """The weights to keep, in Keras's order: averaged where weights are averaged."""
+        if self.train.averaging:
+            averages = self.optimizer._model_variables_moving_average
+            return [average.numpy() for average in averages]
+        return [variable.numpy() for variable in self.model.trainable_variables]
+
+    def _assign(self, weights: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.trainable_variables, weights, strict=True):
+            variable.assign(value)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that changes while it learns, by name: weights, optimizer, carried state."""
+        arrays = {}
+        for kind, variables in self._variables().items():
+            for number, variable in enumerate(variables):
+                arrays[f"{kind}/{number}"] = variable.numpy()
+        return arrays
+
+    def _variables(self) -> dict[str, list]:
+        return {
+            "weights": self.model.trainable_variables,
+            "optimizer": self.optimizer.variables,
+            "carried": [state for layer in self.carried for state in layer],
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what `arrays` gave; shapes are those of this model."""
+        for kind in ("weights", "optimizer"):
+            for number, variable in enumerate(self._variables()[kind]):
+                variable.assign(arrays[f"{kind}/{number}"])
+        states = iter(range(len(self._variables()["carried"])))
+        self.carried = [
+            [tf.constant(arrays[f"carried/{next(states)}"]) for _ in layer]
+            for layer in self.carried
+        ]

@@ -1,0 +1,323 @@
+"""The training loop: step, evaluate, keep the best model, save, resume.
+
+One explicit loop drives a compiled step and a Keras `CallbackList` (docs/design.md,
+decision 4). Whatever decides about weights depends on the step only, so a run that was
+killed and resumed equals one that was not; a run with `--minutes` is the exception.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import keras
+import numpy as np
+
+from textgen.atomic import atomic_write
+from textgen.checkpoint import RunDirectory
+from textgen.config import TrainConfig
+from textgen.continuation import read_prompt
+from textgen.errors import TextgenError
+from textgen.model import keras_archive
+from textgen.model_file import Model, write_model
+from textgen.network import Network
+from textgen.progress import Reporter, Status
+from textgen.run import Run
+from textgen.sampling import Sample, Settings, generate
+from textgen.signals import Stopped, StopSignal
+from textgen.state import has_state, read_state, write_state
+from textgen.step import Learner
+from textgen.windows import Streams, Windows
+
+SAVE_SECONDS = 120  # state is saved at least this often, besides at each evaluation
+MOST_STEPS = 1000  # between two evaluations
+MOST_EVALUATIONS = 12  # of a run with --minutes,
+EVALUATION_SHARE = 0.03  # which spends at most this share of its time on them
+WARMUP = 0.02  # share of the run in which the learning rate rises
+FINAL_RATE = 0.01  # of the highest learning rate, at the end
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with every state.
+
+    Losses are means in nats a character.
+
+    Attributes:
+        step: steps done.
+        evaluations: hold-out evaluations done.
+        best: the lowest hold-out loss; None before the first evaluation.
+        best_train_loss: the training loss before that evaluation.
+        val_loss: the latest hold-out loss.
+        train_loss: training loss between the two latest evaluations.
+        waited: evaluations since the best one.
+        loss_sum: of the steps since the latest evaluation.
+        loss_steps: how many these are.
+        seconds: wall-clock time spent, start-up and earlier sessions included.
+        step_seconds: time spent in steps.
+        step_targets: characters trained in that time.
+        log: the text of log.csv.
+    """
+
+    step: int = 0
+    evaluations: int = 0
+    best: float | None = None
+    best_train_loss: float | None = None
+    val_loss: float | None = None
+    train_loss: float | None = None
+    waited: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    step_targets: int = 0
+    log: str = ""
+
+    @property
+    def chars_per_second(self) -> float:
+        """Targets trained per second of training steps, without anything else."""
+        return self.step_targets / self.step_seconds if self.step_seconds else 0.0
+
+
+def learning_rate(train: TrainConfig, done: float) -> float:
+    """The learning rate when a share `done` (0 to 1) of the run is over."""
+    if train.schedule == "constant":
+        return train.learning_rate
+    if done < WARMUP:
+        return train.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * done / WARMUP)
+    cosine = (1 + math.cos(math.pi * min(1.0, (done - WARMUP) / (1 - WARMUP)))) / 2
+    return train.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+
+
+class Training:
+    """One run in training.
+
+    Args:
+        directory: of the run; its text.ids is there.
+        run: what is trained and how.
+        ids: the ids of the whole text (characters,).
+        started: `time.monotonic()` at the start of the command.
+        reporter: is told of every step and evaluation.
+        callbacks: Keras callbacks, called as `model.fit` calls them.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        run: Run,
+        ids: np.ndarray,
+        started: float,
+        reporter: Reporter,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ):
+        self.directory = directory
+        self.run = run
+        self.started = started
+        self.reporter = reporter
+        self.callbacks = callbacks
+        self.progress = Progress()
+        self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
+        self.batches = self._batches()
+        self.learner = Learner(run.model, run.train, len(run.vocabulary))
+        per_epoch = self.batches.steps_per_epoch
+        self.total = run.train.epochs * per_epoch if run.train.epochs is not None else None
+        self.stretch = math.ceil(per_epoch / math.ceil(per_epoch / MOST_STEPS))
+        self.evaluation_seconds = 0.0
+        self.compiled = False
+        self.spent_before = 0.0
+
+    def _batches(self) -> Streams | Windows:
+        model, train = self.run.model, self.run.train
+        if model.targets == "every":
+            return Streams(self.text, train.batch_size, model.seq_length, train.seed)
+        return Windows(self.text, train.batch_size, model.seq_length, train.step, train.seed)
+
+    @property
+    def spent(self) -> float:
+        """Wall-clock seconds of this run, earlier sessions included."""
+        return self.spent_before + time.monotonic() - self.started
+
+    @property
+    def budget(self) -> float:
+        """Seconds after which no step is made; the last evaluation and saving need time too."""
+        return (self.run.train.minutes or 0) * 60 - 1.2 * self.evaluation_seconds - 1.0
+
+    def done(self) -> float:
+        """The share of the run that is over, 0 to 1."""
+        if self.total is None:
+            return min(1.0, self.spent / max(self.budget, 1e-9))
+        return min(1.0, self.progress.step / self.total)
+
+    def over(self) -> str | None:
+        """What ended the run, or None."""
+        if self.done() >= 1:
+            return "minutes" if self.total is None else "epochs"
+        patience = self.run.train.patience
+        if patience is not None and self.progress.waited >= patience:
+            return "patience"
+        return None
+
+    def evaluation_due(self) -> bool:
+        """Whether the hold-out loss is to be measured after this step."""
+        if self.total is not None:
+            place = self.progress.step % self.batches.steps_per_epoch
+            return place % self.stretch == 0
+        interval = max(self.budget / MOST_EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
+        return self.spent >= self.evaluated + interval
+
+    def train(self) -> Progress:
+        """Train until the run is over.
+
+        Raises:
+            TextgenError: the loss is not finite, or a file cannot be written.
+            Stopped: a signal asked for it, and the state is saved.
+        """
+        with StopSignal() as stop:
+            self.resume()
+            callbacks = keras.callbacks.CallbackList(
+                [*self.callbacks, keras.callbacks.CSVLogger(self.directory.log, append=True)],
+                model=self.learner.model,
+            )
+            callbacks.on_train_begin()
+            while not self.over():
+                self.make_step(callbacks)
+                if self.over() or self.evaluation_due():
+                    self.evaluate(callbacks)
+                elif self.spent - self.saved > SAVE_SECONDS:
+                    self.save()
+                if stop.received:
+                    self.save()
+                    raise Stopped(stop.received)
+            callbacks.on_train_end()
+        return self.progress
+
+    def resume(self) -> None:
+        """Take up the state of the directory, if it has one, else start."""
+        if has_state(self.directory.state):
+            values, arrays = read_state(self.directory.state)
+            self.progress = Progress(**values)
+            self.learner.restore(arrays)
+            self.spent_before = self.progress.seconds
+        atomic_write(self.directory.log, self.progress.log.encode())
+        self.saved = self.evaluated = self.spent
+
+    def make_step(self, callbacks: keras.callbacks.CallbackList) -> None:
+        """Train on the next batch."""
+        progress = self.progress
+        rate = learning_rate(self.run.train, self.done())
+        callbacks.on_train_batch_begin(progress.step)
+        begun = time.monotonic()
+        batch = self.batches.batch(progress.step)
+        loss = self.learner.step(progress.step, batch, rate)
+        if not math.isfinite(loss):
+            raise TextgenError(
+                f"The loss became {loss} at step {progress.step + 1}. "
+                f"The last good model stays in {self.directory.path}. "
+                f"Try a --learning-rate below {self.run.train.learning_rate:g}."
+            )
+        if self.compiled:  # the first step of a session compiles, so it is not timed
+            progress.step_seconds += time.monotonic() - begun
+            progress.step_targets += batch.targets.size
+        self.compiled = True
+        progress.step += 1
+        progress.loss_sum += loss
+        progress.loss_steps += 1
+        callbacks.on_train_batch_end(progress.step, {"loss": loss})
+        self.reporter.step(self.status())
+
+    def status(self) -> Status:
+        """What there is to tell of the run now."""
+        progress = self.progress
+        return Status(
+            done=self.done(),
+            passes=progress.step / self.batches.steps_per_epoch,
+            epochs=self.run.train.epochs,
+            loss=progress.loss_sum / max(1, progress.loss_steps),
+            chars_per_second=progress.chars_per_second,
+            spent=self.spent,
+        )
+
+    def evaluate(self, callbacks: keras.callbacks.CallbackList) -> None:
+        """Measure the hold-out loss, keep the model if it is the best, save."""
+        progress = self.progress
+        begun = time.monotonic()
+        progress.val_loss = self.learner.evaluate(self.holdout)
+        progress.train_loss = progress.loss_sum / progress.loss_steps
+        progress.loss_sum, progress.loss_steps = 0.0, 0
+        progress.evaluations += 1
+        model = self.kept_model()
+        if progress.best is None or progress.val_loss < progress.best:
+            progress.best, progress.waited = progress.val_loss, 0
+            progress.best_train_loss = progress.train_loss
+            archive = keras_archive(self.run.model, len(self.run.vocabulary), model.weights)
+            write_model(self.directory.model, model, archive)
+        else:
+            progress.waited += 1
+        self._keep_sample(model)
+        callbacks.on_epoch_end(progress.evaluations, self._log_row())
+        progress.log = self.directory.log.read_text()
+        self.reporter.evaluated(self.status(), progress.val_loss, progress.waited == 0)
+        self.save()
+        self.evaluation_seconds = time.monotonic() - begun
+        self.evaluated = self.spent
+
+    def _keep_sample(self, model: Model) -> None:
+        """Write what the model generates now, by its sampling defaults."""
+        path = self.directory.samples / f"epoch-{self.progress.evaluations:04}.txt"
+        path.parent.mkdir(exist_ok=True)
+        atomic_write(path, sample_text(model, self.run.train.seed).encode())
+
+    def _log_row(self) -> dict[str, float | None]:
+        """The columns of log.csv beside the number of the evaluation."""
+        progress = self.progress
+        return {
+            "passes": progress.step / self.batches.steps_per_epoch,
+            "step": progress.step,
+            "seconds": round(self.spent, 2),
+            "train_loss": progress.train_loss,
+            "val_loss": progress.val_loss,
+            "learning_rate": learning_rate(self.run.train, self.done()),
+            "chars_per_second": round(progress.chars_per_second, 1),
+        }
+
+    def kept_model(self) -> Model:
+        """The weights to keep, with all that a model file says."""
+        progress = self.progress
+        shapes = self.run.model.weight_shapes(len(self.run.vocabulary))
+        weights = dict(zip(shapes, self.learner.weights(), strict=True))
+        model = self.run.new_model(self.text)
+        trained = {
+            "train_loss": progress.train_loss,
+            "val_loss": progress.val_loss,
+            "epoch": progress.evaluations,
+            "passes": progress.step / self.batches.steps_per_epoch,
+            "step": progress.step,
+            "seconds": round(self.spent, 2),
+        }
+        return replace(model, weights=weights, provenance=model.provenance | trained)
+
+    def save(self) -> None:
+        """Save the state, from which `resume` continues exactly."""
+        self.progress.seconds = self.spent
+        write_state(self.directory.state, asdict(self.progress), self.learner.arrays())
+        self.saved = self.spent
+
+
+def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:
+    """Keras's TensorBoard callback, writing below the run directory."""
+    return keras.callbacks.TensorBoard(directory.path / "tensorboard", write_graph=False)
+
+
+def sample_text(model: Model, seed: int) -> str:
+    """What the model generates by its sampling defaults; a heading for each of several."""
+    network = Network(model.config, model.weights)
+    start = read_prompt(network, model.vocabulary.encode(model.default_prompt))
+    samples = [Sample(0, temperature) for temperature in model.sampling.temperatures]
+    settings = Settings(model.vocabulary.characters, model.sampling.length, seed)
+    for _ in generate(start, samples, settings):
+        pass
+    if len(samples) == 1:
+        return samples[0].take() + "\n"
+    return "\n".join(
+        f"--- temperature {sample.temperature:g} ---\n{sample.take()}\n" for sample in samples
+    )
