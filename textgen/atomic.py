@@ -45,13 +45,13 @@ def atomic_write(
     Raises:
         TextgenError: the system refused; no temporary is left and the old file stands.
     """
-    target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file():
-            with target.open("wb") as file:
+        # Not by its real path: that of /dev/stdout names no file when stdout is a pipe.
+        if Path(path).exists() and not Path(path).is_file():
+            with Path(path).open("wb") as file:
                 _fill(file, data)
         else:
-            _replace(target, data, keep)
+            _replace(Path(os.path.realpath(path)), data, keep)
     except OSError as error:
         way_out = _WAYS_OUT.get(error.errno or 0, "Check the disk and the folder")
         raise TextgenError(
