@@ -26,8 +26,8 @@ _TYPEWRITER = str.maketrans(
     }
 )
 
-# A full stop that ends a sentence within a line, with the quotes and brackets behind it.
-_SENTENCE_END = re.compile(r"(\.[\"'”’»)\]]*)\s+")
+# A full stop before a blank, also with quotes or brackets between, that is no ellipsis.
+_SENTENCE_END = re.compile(r"(?<!\.)\.(?=[\"'”’»)\]}>]*(?:\s|$))")
 
 # The tokenizer writes a straight double quote as in the Penn Treebank.
 _QUOTES = {"``": '"', "''": '"'}
@@ -96,17 +96,17 @@ def _form(cleaning: Cleaning) -> Form:
 def _tokens(chunks: Iterable[str], drop: frozenset[str]) -> Iterator[str]:
     """NLTK's word tokens joined by one blank; line ends go, as in the tutorial.
 
-    NLTK splits a full stop off at the end of a sentence only, and takes what it is given
-    for one sentence. So a line ends a sentence, and so does a full stop before a blank:
-    NLTK's own sentence splitter needs a trained model and the whole text.
+    NLTK splits a full stop off only where the text ends that it is given: it wants one
+    sentence at a time, and its way to find those needs a trained model and the whole text.
+    Here each full stop before a blank is a token, after an abbreviation too.
     """
     from nltk.tokenize import NLTKWordTokenizer
 
     tokenize = NLTKWordTokenizer().tokenize
     blank = ""
     for chunk in whole_lines(chunks):
-        sentences = _SENTENCE_END.sub(r"\1\n", chunk).split("\n")
-        words = [_QUOTES.get(word, word) for line in sentences for word in tokenize(line)]
+        text = _SENTENCE_END.sub(" .", chunk.replace("\n", " "))
+        words = [_QUOTES.get(word, word) for word in tokenize(text)]
         if drop:
             words = [word for word in words if word.lower() not in drop]
         if words:
