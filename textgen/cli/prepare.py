@@ -1,17 +1,13 @@
 """`textgen prepare`: corpus sources in, clean UTF-8 text out."""
 
-import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
-from textgen.errors import TextgenError
-
-PIPE_CLOSED = 141  # what a shell reports of a filter that SIGPIPE ended
+from textgen.cli.pipe import TextPipe
 
 
 @click.command()
@@ -52,38 +48,12 @@ def prepare(
         raise click.UsageError("Missing argument 'SOURCE...'. What there is: --list.")
 
     if output is None:
-        _write_stdout(chunks)
+        pipe = TextPipe()
+        for chunk in chunks:
+            pipe.write(chunk)
+            pipe.flush()
+        pipe.end_line()
     else:
         from textgen.atomic import atomic_write
 
-        atomic_write(output, lambda file: _write(chunks, file))
-
-
-def _write(chunks: Iterable[str], file: BinaryIO) -> None:
-    """Write text as UTF-8, whatever the locale."""
-    for chunk in chunks:
-        file.write(chunk.encode())
-
-
-def _write_stdout(chunks: Iterable[str]) -> None:
-    """Write text to stdout; end quietly when the reader has had enough.
-
-    Raises:
-        TextgenError: stdout is closed, or its disk is full.
-    """
-    if sys.stdout is None:
-        raise TextgenError("stdout is closed. Name a file with -o.")
-    try:
-        _write(chunks, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        sys.exit(PIPE_CLOSED)
-    except OSError as error:
-        _forget_stdout()
-        raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
-
-
-def _forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: it would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        atomic_write(output, lambda file: file.writelines(map(str.encode, chunks)))

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -221,13 +222,13 @@ def _read_cat(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
 def _path(path: str) -> Source:
     """A file, a pipe or a device by its path."""
     try:
-        if Path(path).is_dir():
-            raise TextgenError(f"{shown(path)} is a folder. Name the files in it.")
-        os.stat(path)  # noqa: PTH116 (Path.exists hides why a file is out of reach)
+        mode = os.stat(path).st_mode  # noqa: PTH116 (for Path, an empty name is a folder)
     except FileNotFoundError as error:
         raise TextgenError(f"No such file: {shown(path)}. {_hint(path)}") from error
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if stat.S_ISDIR(mode):
+        raise TextgenError(f"{shown(path)} is a folder. Name the files in it.")
     if not os.access(path, os.R_OK):
         raise TextgenError(f"{shown(path)} cannot be read: no permission.")
     return Source(Path(path).name, Path(path).stem, partial(_read_path, path))
