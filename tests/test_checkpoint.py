@@ -489,6 +489,25 @@ def test_a_lock_file_of_any_content_is_no_obstacle(tmp_path: Path, content: byte
             lock_run(tmp_path).__enter__()
 
 
+@pytest.mark.parametrize("name", ["lock", "state", "samples", "samples/step-1.txt"])
+@pytest.mark.parametrize("kind", ["link", "broken link", "pipe"])
+def test_a_run_that_leads_out_of_its_folder_is_not_trained(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    outside, path = tmp_path / "outside", tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(outside)
+    if kind == "link":
+        outside.write_text("precious")
+    with pytest.raises(TextgenError, match="not a plain file"):
+        lock_run(tmp_path / "run").__enter__()
+    assert kind != "link" or outside.read_text() == "precious"
+    assert kind == "link" or not outside.exists()
+
+
 def test_a_folder_that_is_missing_cannot_be_locked(tmp_path: Path) -> None:
     with pytest.raises(TextgenError, match="No such file"):
         lock_run(tmp_path / "gone").__enter__()

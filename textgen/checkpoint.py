@@ -4,8 +4,9 @@ import json
 import os
 import re
 import socket
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -144,11 +145,12 @@ def lock_run(directory: Path) -> Iterator[None]:
     What killed writers left is removed. On systems without `flock` nothing is locked.
 
     Raises:
-        TextgenError: another process holds it (its id and host are named), or the lock
-            file cannot be opened.
+        TextgenError: another process holds it (its id and host are named), the lock file
+            cannot be used, or the directory holds more than files and folders.
     """
     path = RunDirectory(directory).lock
     try:
+        _refuse_links(directory)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise TextgenError(f"Could not lock {shown(path)}: {error.strerror or error}.") from error
@@ -158,6 +160,19 @@ def lock_run(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _refuse_links(directory: Path) -> None:
+    """See that nothing in a run, which may come from anybody, leads out of it."""
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            with suppress(FileNotFoundError):  # a temporary that was just renamed
+                if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+                    raise TextgenError(
+                        f"{shown(path)} is not a plain file but a link, a pipe or a device. "
+                        "Remove it, or train in another run."
+                    )
 
 
 def _take(descriptor: int, directory: Path) -> None:
@@ -173,8 +188,9 @@ def _take(descriptor: int, directory: Path) -> None:
             f"{_owner(descriptor)} is training in {shown(directory)}. "
             "Wait for it, stop it, or choose another --name."
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps([os.getpid(), socket.gethostname()]).encode(), 0)
+    with suppress(OSError):  # on a full disk the lock holds without a name
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps([os.getpid(), socket.gethostname()]).encode(), 0)
 
 
 def _owner(descriptor: int) -> str:
