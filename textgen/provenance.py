@@ -1,9 +1,8 @@
 """Where a model came from: the free part of `textgen.json`, read without trusting its types."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,13 @@ class Provenance:
 
     @property
     def val_bpc(self) -> float | None:
-        """Hold-out loss in bits per character."""
-        return None if self.val_loss is None else self.val_loss / float(np.log(2))
+        """Loss on the hold-out in bits per character."""
+        return None if self.val_loss is None else self.val_loss / math.log(2)
+
+    @property
+    def train_bpc(self) -> float | None:
+        """Loss on the training text in bits per character."""
+        return None if self.train_loss is None else self.train_loss / math.log(2)
 
     @classmethod
     def read(cls, notes: dict[str, Any]) -> "Provenance":

@@ -16,6 +16,7 @@ COMMANDS = {
     "score": "Measure texts under models, in bits per character.",
     "inspect": "Show what a model finds surprising in a text.",
     "info": "Say what a model is, or list the runs.",
+    "report": "Write a page about a run.",
 }
 
 

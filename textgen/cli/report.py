@@ -1,0 +1,35 @@
+"""`textgen report`: a page about a run."""
+
+from pathlib import Path
+
+import click
+
+from textgen.cli.sample import complete_run
+from textgen.cli.terminal import one_blas_thread, utf8_stdout
+
+
+@click.command()
+@click.argument("run", required=False, shell_complete=complete_run)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the page.  [default: report.html in the run's directory]",
+)
+def report(run: str | None, output: Path | None) -> None:
+    """Write a page about a run: how it learned, what surprises it, whether it copies.
+
+    RUN is the name of a run, a run directory or a .keras file; the newest run by default.
+    The page is one file without links to the network. Its path is printed on stdout.
+    """
+    one_blas_thread()
+    utf8_stdout()
+    from textgen.atomic import atomic_write
+    from textgen.checkpoint import find_model, load_model
+    from textgen.report import report_page
+
+    path = find_model(run)
+    page = report_page(path, load_model(path))
+    output = output or path.parent / "report.html"
+    atomic_write(output, page.encode("utf-8", "replace"))
+    click.echo(output)
