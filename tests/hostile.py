@@ -6,6 +6,7 @@ part textgen never looks at; all others must be refused.
 """
 
 import base64
+import functools
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ import os
 import pickle
 import struct
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,16 +32,19 @@ Maker = Callable[[Path], Path]
 NOTES, WEIGHTS = "textgen.json", "model.weights.h5"
 
 
-def members(folder: Path) -> dict[str, bytes]:
+@functools.cache
+def honest_members() -> dict[str, bytes]:
     """The members of an honest model file."""
-    with zipfile.ZipFile(write_tiny(folder / "honest.keras")) as opened:
-        return {name: opened.read(name) for name in opened.namelist()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_tiny(Path(folder, "honest.keras"))
+        with zipfile.ZipFile(path) as opened:
+            return {name: opened.read(name) for name in opened.namelist()}
 
 
 def forge(folder: Path, changes: dict[str, bytes]) -> Path:
     """A well-formed archive of an honest model with some members replaced."""
     path = folder / "model.keras"
-    path.write_bytes(archive.pack({**members(folder), **changes}))
+    path.write_bytes(archive.pack({**honest_members(), **changes}))
     return path
 
 
@@ -49,9 +54,9 @@ def with_notes(folder: Path, notes: Any) -> Path:
     return forge(folder, {NOTES: data})
 
 
-def honest_notes(folder: Path) -> dict[str, Any]:
+def honest_notes() -> dict[str, Any]:
     """What `textgen.json` says in an honest model file."""
-    notes: dict[str, Any] = json.loads(members(folder)[NOTES])
+    notes: dict[str, Any] = json.loads(honest_members()[NOTES])
     return notes
 
 
@@ -141,7 +146,7 @@ def nested_model(canary: str) -> dict[str, Any]:
 
 def mended(folder: Path, write: Callable[[h5py.File], None], model: Model | None = None) -> Path:
     """Another HDF5 file, behind it honest weights, and a `textgen.json` that agrees."""
-    parts, model, hdf5 = members(folder), model or tiny_model(), io.BytesIO()
+    parts, model, hdf5 = honest_members(), model or tiny_model(), io.BytesIO()
     with h5py.File(hdf5, "w") as file:
         write(file)
     data, notes, digest = hdf5.getvalue(), json.loads(parts[NOTES]), hashlib.sha256()
@@ -258,7 +263,7 @@ def tar_archive(folder: Path) -> bytes:
 
 def plain_keras(folder: Path) -> bytes:
     """An archive of Keras that has no textgen.json."""
-    return zipped({name: data for name, data in members(folder).items() if name != NOTES})
+    return zipped({name: data for name, data in honest_members().items() if name != NOTES})
 
 
 # Zip
@@ -275,13 +280,13 @@ def zipped(parts: dict[str, bytes], **options: Any) -> bytes:
 
 def zip_bomb(folder: Path) -> bytes:
     """Deflated zeros."""
-    parts = {**members(folder), WEIGHTS: bytes(100 << 20)}
+    parts = {**honest_members(), WEIGHTS: bytes(100 << 20)}
     return zipped(parts, compression=zipfile.ZIP_DEFLATED)
 
 
 def overlapping_members(folder: Path) -> bytes:
     """Two directory entries for one member's bytes."""
-    body, directory, count = split(folder)
+    body, directory, count = split()
     last = directory[directory.rindex(b"PK\1\2") :]
     again = last.replace(NOTES.encode(), b"textgen.jsom")
     return joined(body, directory + again, count + 1, len(body))
@@ -289,21 +294,21 @@ def overlapping_members(folder: Path) -> bytes:
 
 def duplicate_members(folder: Path) -> bytes:
     """Two members of one name, of which readers could choose different ones."""
-    parts = members(folder)
+    parts = honest_members()
     other = archive.pack({**parts, "textgen.jsom": parts[NOTES].replace(b'"seed"', b'"evil"')})
     return other.replace(b"textgen.jsom", NOTES.encode())
 
 
 def extra_member(name: str) -> Maker:
     """A model with one more member."""
-    return written(lambda folder: archive.pack({**members(folder), name: b"x"}))
+    return written(lambda folder: archive.pack({**honest_members(), name: b"x"}))
 
 
 def patched(pattern: bytes, offset: int, value: bytes) -> Maker:
     """A model with bytes replaced at `offset` behind the first `pattern`."""
 
     def data(folder: Path) -> bytes:
-        whole = archive.pack(members(folder))
+        whole = archive.pack(honest_members())
         place = whole.index(pattern) + offset
         return whole[:place] + value + whole[place + len(value) :]
 
@@ -312,17 +317,17 @@ def patched(pattern: bytes, offset: int, value: bytes) -> Maker:
 
 def zip64(folder: Path) -> bytes:
     """A 64-bit directory that disagrees with the plain one."""
-    data = archive.pack(members(folder))
+    data = archive.pack(honest_members())
     end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 10**9, 10**9, 10**9, 0)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(data) - 22, 1)
     return data[:-22] + end64 + locator + data[-22:]
 
 
-def split(folder: Path) -> tuple[bytes, bytes, int]:
+def split() -> tuple[bytes, bytes, int]:
     """Members, directory, and number of entries of an honest archive."""
-    data = archive.pack(members(folder))
+    data = archive.pack(honest_members())
     start = struct.unpack_from("<L", data, len(data) - 6)[0]
-    return data[:start], data[start:-22], len(members(folder))
+    return data[:start], data[start:-22], len(honest_members())
 
 
 def joined(body: bytes, directory: bytes, count: int, start: int) -> bytes:
@@ -333,25 +338,25 @@ def joined(body: bytes, directory: bytes, count: int, start: int) -> bytes:
 
 def gap(folder: Path) -> bytes:
     """Bytes between the members and the directory."""
-    body, directory, count = split(folder)
+    body, directory, count = split()
     return joined(body + b"hidden", directory, count, len(body) + 6)
 
 
 def slack(folder: Path) -> bytes:
     """A directory with bytes behind its last entry."""
-    body, directory, count = split(folder)
+    body, directory, count = split()
     return joined(body, directory + b"hidden", count, len(body))
 
 
 def directory_elsewhere(folder: Path) -> bytes:
     """An end that sends readers to another place than just before itself."""
-    body, directory, count = split(folder)
+    body, directory, count = split()
     return joined(body, directory, count, len(body) - 60)
 
 
 def many_members(folder: Path) -> bytes:
     """A directory of 60,000 entries."""
-    return archive.pack({**members(folder), **{f"m{number}": b"" for number in range(60_000)}})
+    return archive.pack({**honest_members(), **{f"m{number}": b"" for number in range(60_000)}})
 
 
 def sparse(folder: Path) -> Path:
@@ -369,7 +374,7 @@ def sparse_member(name: str) -> Maker:
 
     def make(folder: Path) -> Path:
         size, path = (1 << 31) - 20_000, folder / "model.keras"
-        parts = members(folder)
+        parts = honest_members()
         small = archive.pack({**{n: d for n, d in parts.items() if n != name}, name: b""})
         start = struct.unpack_from("<L", small, len(small) - 6)[0]
         directory = bytearray(small[start:-22])
@@ -397,14 +402,14 @@ def notes_of(data: bytes) -> Maker:
 
 def architecture_bomb(folder: Path) -> Path:
     """Layers of 8,192 units, 30 GB of weights, in a file of a few kB."""
-    notes = honest_notes(folder)
+    notes = honest_notes()
     notes["architecture"]["units"] = [8192] * 16
     return with_notes(folder, notes)
 
 
 def overlapping_weights(folder: Path) -> Path:
     """All weights at one place, so that a small file would grow in memory."""
-    parts, notes, digest = members(folder), honest_notes(folder), hashlib.sha256()
+    parts, notes, digest = honest_members(), honest_notes(), hashlib.sha256()
     offset = notes["weights"][0]["offset"]  # of the largest
     for row in notes["weights"]:
         row["offset"] = offset
@@ -414,7 +419,7 @@ def overlapping_weights(folder: Path) -> Path:
 
 def huge_vocabulary(folder: Path) -> Path:
     """All of Unicode as the vocabulary."""
-    notes = honest_notes(folder)
+    notes = honest_notes()
     points = (point for point in range(1, 0x110000) if not 0xD800 <= point < 0xE000)
     notes["vocabulary"]["characters"] = "".join(map(chr, points))
     return with_notes(folder, json.dumps(notes, ensure_ascii=False).encode())
@@ -422,7 +427,7 @@ def huge_vocabulary(folder: Path) -> Path:
 
 def escapes(folder: Path) -> Path:
     """Keys that would move a terminal's cursor if they were printed."""
-    notes = honest_notes(folder)
+    notes = honest_notes()
     return with_notes(folder, {**notes, "\x1b[2J\x1b]0;owned\x07\n" + "x" * 10_000: 1})
 
 
@@ -468,11 +473,11 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "gap before the directory": (written(gap), "bytes that belong to no member"),
     "bytes behind the directory": (written(slack), "bytes that belong to no member"),
     "bytes before the archive": (
-        written(lambda f: b"#!/bin/sh\n" + archive.pack(members(f))),
+        written(lambda f: b"#!/bin/sh\n" + archive.pack(honest_members())),
         "cut short or not an archive",
     ),
     "bytes after the archive": (
-        written(lambda f: archive.pack(members(f)) + b"x"),
+        written(lambda f: archive.pack(honest_members()) + b"x"),
         "cut short or not an archive",
     ),
     "5 GB file": (sparse, "it is larger than"),

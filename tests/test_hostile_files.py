@@ -1,6 +1,7 @@
 """Files are not trusted: every hostile one is refused in one line, or harmless."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import HARMLESS, REFUSED, Maker, honest_notes, mended, with_notes
+from hostile import HARMLESS, PUBLISHED, REFUSED, Maker, honest_notes, mended, with_notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import JSON, broken_notes
@@ -88,6 +89,47 @@ def test_hostile_files_take_little_memory(tmp_path: Path) -> None:
     assert [name for peak, name in peaks if int(peak) > LIMIT] == []
 
 
+# The same through the real commands
+
+COMMANDS = {
+    "sample": ["sample", "--length", "20", "--seed", "1", "--model"],
+    "score": ["score", __file__, "--model"],
+}
+
+
+def run(folder: Path, *arguments: str | Path) -> tuple[int, str, int]:
+    """Run textgen: its exit status, its stderr, and its peak memory in MB."""
+    command = [sys.executable, "-m", "textgen", *map(str, arguments)]
+    with (folder / "stderr").open("w+b") as errors:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        errors.seek(0)
+        message = errors.read().decode()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, message, usage.ru_maxrss >> 10
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_commands_refuse_hostile_files_or_take_no_harm(
+    tmp_path: Path, name: str, command: list[str]
+) -> None:
+    make, _ = REFUSED.get(name) or (HARMLESS[name], "")
+    status, message, peak = run(tmp_path, *command, make(tmp_path))
+    if name in REFUSED:
+        assert status == 1
+        assert message.startswith("Error: ")
+        assert message.count("\n") == 1
+        assert message[:-1].isprintable()
+    else:
+        assert status == 0, message
+    assert "Traceback" not in message
+    assert not (tmp_path / "canary").exists()
+    assert peak < LIMIT
+
+
 # The closed schema of textgen.json: a place in it, a wrong value, what is said.
 WRONG: list[tuple[str, Any, str]] = [
     ("format", 2, "made by a newer textgen .format 2; this one reads 1; upgrade"),
@@ -160,7 +202,7 @@ def put(notes: Any, place: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("place", "value", "told"), WRONG)
 def test_the_schema_is_closed(tmp_path: Path, place: str, value: Any, told: str | None) -> None:
-    notes = honest_notes(tmp_path)
+    notes = honest_notes()
     put(notes, place, value)
     path = with_notes(tmp_path, notes)
     if told is None:
@@ -178,8 +220,8 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
 
 
 def test_every_key_of_the_schema_is_needed(tmp_path: Path) -> None:
-    for key in honest_notes(tmp_path):
-        notes = honest_notes(tmp_path)
+    for key in honest_notes():
+        notes = honest_notes()
         del notes[key]
         assert f"lacks '{key}'" in refusal(with_notes(tmp_path, notes))
 
@@ -188,7 +230,7 @@ def test_every_key_of_the_schema_is_needed(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_whatever_stands_in_textgen_json_no_other_error_comes(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name:
-        notes = data.draw(broken_notes(honest_notes(Path(name))))
+        notes = data.draw(broken_notes(honest_notes()))
         path = with_notes(Path(name), notes)
         try:
             assert isinstance(load_model(path), Model)
