@@ -2,9 +2,7 @@
 
 from textgen.corpus.cleaning import clean_prompt
 from textgen.corpus.sources import (
-    default_source,
     list_sources,
-    note_on_stderr,
     open_sources,
     source_names,
     source_stem,
@@ -12,9 +10,7 @@ from textgen.corpus.sources import (
 
 __all__ = [
     "clean_prompt",
-    "default_source",
     "list_sources",
-    "note_on_stderr",
     "open_sources",
     "source_names",
     "source_stem",

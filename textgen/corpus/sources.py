@@ -178,11 +178,6 @@ def builtin_files() -> dict[str, Traversable]:
     }
 
 
-def default_source() -> str:
-    """The built-in text that is taken where no source is named."""
-    return BUILTIN + next(iter(builtin_files()))
-
-
 def _builtin(name: str) -> Source:
     """A text that ships with textgen."""
     files = builtin_files()
