@@ -179,6 +179,11 @@ class Training:
                 model=self.learner.model,
             )
             callbacks.on_train_begin()
+            if self.over():
+                self.reporter.note(
+                    f"The run is finished after {self.progress.step:,} steps. "
+                    "To go on, give a larger --epochs or --patience."
+                )
             while not self.over():
                 self.make_step(callbacks)
                 if self.over() or self.evaluation_due():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,13 +113,11 @@ def train(
 
 def make_reporter(quiet: bool) -> "Reporter":
     """A bar on a terminal, lines elsewhere, nothing with --quiet."""
-    from textgen.progress import Bar, Lines, Reporter
+    from textgen import progress
 
     if quiet:
-        return Reporter()
-    if click.get_text_stream("stderr").isatty():
-        return Bar()
-    return Lines()
+        return progress.Reporter()
+    return progress.Bar() if sys.stderr.isatty() else progress.Lines()
 
 
 @contextmanager
@@ -135,9 +134,9 @@ def opened(
     from textgen.corpus import open_sources, source_names, source_stem
     from textgen.opening import Request, earlier_run, new_run
 
-    if not sources and not resume:
+    unnamed = not sources and not resume
+    if unnamed:
         sources = (BUILTIN,)
-        reporter.note(f"No source was named, so {BUILTIN} is taken.")
     encoding, keep = options.pop("encoding"), options.pop("keep_boilerplate")
 
     def read(cleaning: Cleaning) -> "Iterator[str]":
@@ -162,6 +161,8 @@ def opened(
             yield directory, run
         return
     with new_run(request, read(request.cleaning)) as (directory, run, choice):
+        if unnamed:
+            reporter.note(f"No source was named, so {BUILTIN} is taken.")
         if choice:
             reporter.note(choice)
         yield directory, run
