@@ -107,7 +107,8 @@ class Chooser:
         scores, sums = self._scores, self._sums
         np.copyto(scores, logits)
         for row, ids in enumerate(excluded):
-            scores[row, ids] = -np.inf
+            if len(ids):
+                scores[row, ids] = -np.inf
         np.maximum.reduce(scores, axis=1, keepdims=True, out=self._top)
         np.subtract(scores, self._top, out=scores)
         if self._filters:
@@ -290,7 +291,6 @@ def _generate_threaded(
     start: Continuation, batches: list[list[Sample]], settings: Settings
 ) -> Iterator[None]:
     """The first batch here, so that its text streams; each of the others in a thread."""
-
     from concurrent.futures import ThreadPoolExecutor, wait
 
     stop = Event()
@@ -320,7 +320,7 @@ def _generate_batch(
     size = len(settings.characters)
     chooser = Chooser([sample.temperature for sample in samples], size, settings.filters)
     uniforms = Uniforms(settings.seed, [sample.index for sample in samples])
-    guard = CopyGuard(settings.copied, len(samples)) if settings.copied else None
+    guard = CopyGuard(settings.copied, len(samples)) if settings.copied is not None else None
 
     for length in count():
         excluded = guard.excluded() if guard else []

@@ -56,10 +56,10 @@ class TextPipe:
             self._out.write(text.encode("utf-8", "replace"))
             self._out.flush()
         except BrokenPipeError:
-            _forget_stdout()
+            forget_stdout()
             sys.exit(CLOSED)
         except OSError as error:
-            _forget_stdout()
+            forget_stdout()
             raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
     def end_line(self) -> None:
@@ -70,6 +70,6 @@ class TextPipe:
             self.flush()
 
 
-def _forget_stdout() -> None:
+def forget_stdout() -> None:
     """Let the interpreter's last flush go nowhere: it would fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -180,7 +180,8 @@ def complete_run(
     "--max-copy",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Never write more than N characters in a row that stand so in the training text.",
+    help="Never write more than N characters in a row that stand so in the training text. "
+    "Only what is written counts, not the prompt.",
 )
 @click.option(
     "--corpus",
@@ -213,7 +214,8 @@ def sample(
     continues the end of its training text, which is not written.
 
     Exit status: 0; 1 or 2 after an error; 130 after Ctrl-C; 141 when the reader of a pipe
-    has gone.
+    has gone. Defaults can be set in the environment, as in TEXTGEN_SAMPLE_TEMPERATURE=0.5
+    or TEXTGEN_SAMPLE_TOP_K=10.
     """
     # One core for each batch: NumPy's BLAS reads this once, when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
