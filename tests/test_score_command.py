@@ -196,3 +196,14 @@ def test_score_loads_no_machine_learning_library(folder):
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_hold_out_costs_what_training_reported(trained):
+    """The network was trained and evaluated by TensorFlow."""
+    facts = json.loads(textgen(trained, "info", "echo", "--json").stdout)
+    vocabulary = facts["characters"]
+    ids = (trained / "checkpoints" / "echo" / "text.ids").read_bytes()
+    holdout = ids[facts["provenance"]["train_characters"] :]
+    text = "".join(vocabulary[number] for number in holdout)
+    (entry,) = scores(trained, "-m", "echo", "-", stdin=text.encode())
+    assert entry["bpc"] * math.log(2) == pytest.approx(facts["val_loss"], abs=1e-4)

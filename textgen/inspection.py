@@ -183,8 +183,8 @@ def _activity_of_windows(
     if len(ids) < length:
         return
     windows = sliding_window_view(ids, length)
-    for first in range(0, len(windows), 4 * ROWS):
-        rows = windows[first : first + 4 * ROWS]
+    for first in range(0, len(windows), 8 * ROWS):
+        rows = windows[first : first + 8 * ROWS]
         state = network.zero_state(len(rows))
         network.run(rows, state)
         start = first + length - 1
