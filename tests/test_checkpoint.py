@@ -41,7 +41,8 @@ from textgen.checkpoint import (
 )
 from textgen.config import CELLS, ModelConfig
 from textgen.errors import TextgenError
-from textgen.state import DTYPES, previous_path
+from textgen.model_file import check_size
+from textgen.state import DTYPES, check_arrays, previous_path
 
 ARRAYS = st.dictionaries(
     TEXTS.filter(bool),
@@ -328,6 +329,26 @@ def test_a_hostile_state_with_a_correct_digest_is_refused(tmp_path: Path, header
     (tmp_path / "state").write_bytes(state_file(header, bytes(8)))
     with pytest.raises(TextgenError, match="cannot be used"):
         read_state(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({}, r"'w' is missing, not float32 \(2, 3\)"),
+        ({"w": np.zeros((3, 2), np.float32)}, r"'w' is float32 \(3, 2\), not float32 \(2, 3\)"),
+        ({"w": np.zeros((2, 3))}, r"'w' is float64 \(2, 3\), not float32 \(2, 3\)"),
+        ({"w": np.zeros((2, 3), np.float32), "\x1b": np.zeros(1)}, r"\\x1b' is float64"),
+    ],
+)
+def test_a_state_of_another_model_is_told_apart(arrays: dict[str, np.ndarray], told: str) -> None:
+    with pytest.raises(TextgenError, match=told):
+        check_arrays(arrays, {"w": np.ones((2, 3), np.float32)})
+
+
+def test_a_model_too_large_for_a_file_is_refused_before_it_is_made() -> None:
+    check_size(ModelConfig(units=(8192,)), 1000)
+    with pytest.raises(TextgenError, match=r"5,532,946,336 bytes.*Choose fewer --units"):
+        check_size(ModelConfig(units=(8192, 8192, 8192)), 1000)
 
 
 # Writing

@@ -9,6 +9,7 @@ is not made for hostile bytes, nor Keras's `config.json`, which can name any cod
 import hashlib
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -70,6 +71,22 @@ class Model:
     sampling: SampleConfig
     default_prompt: str
     provenance: dict[str, Any]
+
+
+def check_size(config: ModelConfig, vocabulary_size: int) -> None:
+    """See that a model fits into a model file, before anything of its size is allocated.
+
+    Raises:
+        TextgenError: it does not.
+    """
+    shapes = config.weight_shapes(vocabulary_size).values()
+    size = FLOAT.itemsize * sum(math.prod(shape) for shape in shapes)
+    if size > archive.MAX_BYTES - 2 * MAX_OVERHEAD - 2 * MAX_NOTES:
+        raise TextgenError(
+            f"Units {', '.join(map(str, config.units))} with {vocabulary_size:,} distinct "
+            f"characters make {size:,} bytes of weights, more than a model file holds. "
+            "Choose fewer --units."
+        )
 
 
 def load_model(path: str | Path) -> Model:
@@ -207,7 +224,7 @@ def _provenance(value: Any) -> dict[str, Any]:
 
 def _places(table: Any, shapes: Mapping[str, tuple[int, ...]], size: int) -> dict[str, int]:
     """Offset of each weight inside the weight member of `size` bytes, checked to fit."""
-    lengths = {name: int(np.prod(shape)) * FLOAT.itemsize for name, shape in shapes.items()}
+    lengths = {name: math.prod(shape) * FLOAT.itemsize for name, shape in shapes.items()}
     if not 0 <= size - sum(lengths.values()) <= MAX_OVERHEAD:
         raise Refused(f"its {WEIGHTS} of {size:,} bytes is not of the size of its architecture")
     rows = schema.items(table, len(shapes), "weights")
@@ -236,7 +253,7 @@ def _cut(
 ) -> dict[str, np.ndarray]:
     """Views of the weights inside the weight member."""
     return {
-        name: np.frombuffer(member, FLOAT, int(np.prod(shape)), places[name]).reshape(shape)
+        name: np.frombuffer(member, FLOAT, math.prod(shape), places[name]).reshape(shape)
         for name, shape in shapes.items()
     }
 

@@ -16,6 +16,7 @@ from textgen.checkpoint import ROOT, RunDirectory, default_run_name, lock_run
 from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
 from textgen.encoding import EncodedText, open_ids, write_ids
 from textgen.errors import TextgenError
+from textgen.model_file import check_size
 from textgen.run import Run, adjusted, check_length, differences, read_run, write_run
 
 UNFINISHED = ".new-"  # folders of runs whose text is still being read
@@ -141,6 +142,7 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
         given = {"learning_rate": recipe.LEARNING_RATES[given["optimizer"]]} | given
     model, train = with_given(preset.model, given), with_given(preset.train, given)
     check_length(encoded.characters, model, train)
+    check_size(model, len(encoded.vocabulary))
     run = Run(
         preset=request.preset or "default",
         model=model,

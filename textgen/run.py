@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from textgen import model_file, schema
+from textgen.archive import open_untrusted
 from textgen.atomic import atomic_write, shown
 from textgen.config import OPTIMIZERS, Cleaning, ModelConfig, SampleConfig, TrainConfig
 from textgen.errors import TextgenError
@@ -166,17 +167,18 @@ def read_run(path: Path) -> Run:
         TextgenError: it is missing, damaged, or not one that `write_run` wrote.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RUN_FILE + 1)
-        if len(data) > MAX_RUN_FILE:
-            raise schema.Refused(f"it is larger than {MAX_RUN_FILE:,} bytes")
-        return _run(schema.parse_json(data))
+        file, size = open_untrusted(path, MAX_RUN_FILE)
+        with file:
+            run = _run(schema.parse_json(file.read(size)))
     except schema.Refused as reason:
         raise TextgenError(
             f"{shown(path)} cannot be used: {reason}. Train anew with --overwrite."
         ) from None
     except OSError as error:
         raise TextgenError(f"Could not read {shown(path)}: {error.strerror or error}.") from error
+    model_file.check_size(run.model, len(run.vocabulary))
+    check_length(run.characters, run.model, run.train)
+    return run
 
 
 def _run(value: Any) -> Run:
@@ -204,6 +206,8 @@ def _run(value: Any) -> Run:
 
 def _train(value: Any) -> TrainConfig:
     value = schema.closed(value, [field.name for field in fields(TrainConfig)], "train")
+    if value["epochs"] is None and value["minutes"] is None:
+        raise schema.Refused("train has neither epochs nor minutes")
 
     def optional(name: str, low: float, high: float) -> float | None:
         return None if value[name] is None else schema.number(value[name], low, high, name)
@@ -222,7 +226,9 @@ def _train(value: Any) -> TrainConfig:
         weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
         clipnorm=optional("clipnorm", 0, 1e9),
         averaging=schema.number(value["averaging"], 0, 1, "averaging"),
-        validation_split=schema.number(value["validation_split"], 0, 1, "validation_split"),
+        validation_split=schema.number(
+            value["validation_split"], 1e-9, 1 - 1e-9, "validation_split"
+        ),
         patience=optional_count("patience"),
         seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),
     )

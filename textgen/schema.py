@@ -123,6 +123,13 @@ def text(value: Any, most: int, where: str) -> str:
     return _no_surrogates(value, where)
 
 
+def string(value: Any, most: int, where: str) -> str:
+    """A string of at most `most` characters, which may be empty."""
+    if not isinstance(value, str) or len(value) > most:
+        raise Refused(f"{where} is not a string of at most {most:,} characters")
+    return _no_surrogates(value, where)
+
+
 def _no_surrogates(value: str, where: str) -> str:
     try:
         value.encode("utf-8")

@@ -205,6 +205,28 @@ def _read_arrays(
     return arrays
 
 
+def check_arrays(arrays: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]) -> None:
+    """See that a state's arrays have the names, shapes and dtypes of those in `like`.
+
+    Raises:
+        TextgenError: they have not, so the state is not of this run.
+    """
+    found, wanted = _kinds(arrays), _kinds(like)
+    if found != wanted:
+        name = min(
+            name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
+        )
+        raise TextgenError(
+            f"The saved state is not of this run: the array {schema.brief(name)} is "
+            f"{found.get(name, 'missing')}, not {wanted.get(name, 'expected')}. "
+            "Train anew with another --name."
+        )
+
+
+def _kinds(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    return {name: f"{array.dtype.name} {array.shape}" for name, array in arrays.items()}
+
+
 def has_state(path: Path) -> bool:
     """Whether there is a state to resume from, damaged or not."""
     return any(os.path.lexists(candidate) for candidate in (path, previous_path(path)))

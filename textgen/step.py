@@ -7,6 +7,7 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainConfig
 from textgen.dropout import dropout_mask
 from textgen.model import StackedModel, States
+from textgen.state import check_arrays
 from textgen.windows import PIECE, Batch, HoldoutBatch, holdout_batches
 
 EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
@@ -170,7 +171,12 @@ class Learner:
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take back what `arrays` gave; shapes are those of this model."""
+        """Take back what `arrays` gave.
+
+        Raises:
+            TextgenError: they are of another model or optimizer.
+        """
+        check_arrays(arrays, self.arrays())
         for kind in ("weights", "optimizer"):
             for number, variable in enumerate(self._variables()[kind]):
                 variable.assign(arrays[f"{kind}/{number}"])

@@ -8,11 +8,13 @@ killed and resumed equals one that was not; a run with `--minutes` is the except
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import keras
 import numpy as np
 
+from textgen import schema
 from textgen.atomic import atomic_write
 from textgen.checkpoint import RunDirectory
 from textgen.config import TrainConfig
@@ -35,6 +37,7 @@ MOST_EVALUATIONS = 12  # of a run with --minutes,
 EVALUATION_SHARE = 0.03  # which spends at most this share of its time on them
 WARMUP = 0.02  # share of the run in which the learning rate rises
 FINAL_RATE = 0.01  # of the highest learning rate, at the end
+MAX_LOG = 1 << 24  # characters of log.csv, some 100 each evaluation
 
 
 @dataclass
@@ -72,6 +75,26 @@ class Progress:
     step_seconds: float = 0.0
     step_targets: int = 0
     log: str = ""
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> "Progress":
+        """Take what a state says, which anybody may have written.
+
+        Raises:
+            TextgenError: it is not what training writes.
+        """
+        try:
+            schema.closed(values, [field.name for field in fields(cls)], "the saved progress")
+            for name, value in values.items():
+                if name == "log":
+                    schema.string(value, MAX_LOG, name)
+                elif isinstance(getattr(cls, name), int):
+                    schema.integer(value, 0, 1 << 53, name)
+                elif value is not None or getattr(cls, name) is not None:
+                    schema.number(value, 0, 1e300, name)
+        except schema.Refused as reason:
+            raise TextgenError(f"The run cannot be continued: {reason}. Train anew.") from None
+        return cls(**values)
 
     @property
     def chars_per_second(self) -> float:
@@ -200,7 +223,7 @@ class Training:
         """Take up the state of the directory, if it has one, else start."""
         if has_state(self.directory.state):
             values, arrays = read_state(self.directory.state)
-            self.progress = Progress(**values)
+            self.progress = Progress.read(values)
             self.learner.restore(arrays)
             self.spent_before = self.progress.seconds
         atomic_write(self.directory.log, self.progress.log.encode())
