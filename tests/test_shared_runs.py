@@ -7,7 +7,7 @@ import pytest
 from small_run import STORY
 
 from textgen import copying
-from textgen.copying import measure_copying
+from textgen.copying import line_at, measure_copying
 from textgen.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("".join(sorted(set(STORY))))
@@ -65,3 +65,11 @@ def test_segments_change_nothing(monkeypatch):
     whole = measure(text)
     monkeypatch.setattr(copying, "SEGMENT", 777)
     assert measure(text) == whole
+
+
+def test_a_place_is_named_by_its_line():
+    ids = VOCABULARY.encode(TRAIN)
+    place = TRAIN.index("\n", 5000) + 3
+    assert line_at(ids, place, VOCABULARY) == TRAIN[:place].count("\n") + 1
+    assert line_at(ids, 0, VOCABULARY) == 1
+    assert line_at(np.zeros(9, np.uint8), 5, Vocabulary("ab")) is None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textgen.vocabulary import Vocabulary
+
 # Polynomial hash modulo 2^64 (Karp and Rabin 1987) with Knuth's multiplier; the multiplier
 # is odd, so it has an inverse, and hashes of all windows follow from one running sum.
 _BASE = 6364136223846793005
@@ -199,6 +201,14 @@ def measure_copying(ids: np.ndarray, train_ids: np.ndarray, vocabulary_size: int
         # A shared run has shared runs of all shorter lengths: double, then bisect.
         n = min(2 * longest, (longest + absent) // 2)
     return Copying(longest, *places, shares)
+
+
+def line_at(train_ids: np.ndarray, place: int, vocabulary: Vocabulary) -> int | None:
+    """The line of a text, counted from 1, in which a place is; None if it has no lines."""
+    if "\n" not in vocabulary:
+        return None
+    newline = vocabulary.lookup("\n")[0]
+    return int(np.count_nonzero(train_ids[:place] == newline)) + 1
 
 
 def _segments(train_ids: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:

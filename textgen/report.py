@@ -12,7 +12,7 @@ import numpy as np
 from textgen.baselines import overfitting, sample_note, verdict
 from textgen.checkpoint import RunDirectory
 from textgen.continuation import read_prompt
-from textgen.copying import measure_copying
+from textgen.copying import line_at, measure_copying
 from textgen.inspection import inspect
 from textgen.model_file import Model
 from textgen.network import Network
@@ -91,14 +91,14 @@ class Shared:
         name: which text.
         longest: length of the longest run.
         run: that run.
-        line: its line in the training text, from 1.
+        place: where it stands in the training text.
         shares: of its n-grams, by n.
     """
 
     name: str
     longest: int
     run: str
-    line: int
+    place: str
     shares: dict[int, float | None]
 
 
@@ -252,12 +252,12 @@ def shared_texts(network: Network, model: Model, text: RunText) -> list[Shared]:
 def shared(name: str, written: str, text: RunText, vocabulary: Vocabulary) -> Shared:
     """What one text has verbatim from the training text."""
     found = measure_copying(vocabulary.encode(written), text.train, len(vocabulary))
-    before = text.train[: found.train_place] == vocabulary.lookup("\n")[0]
+    line = line_at(text.train, found.train_place, vocabulary)
     return Shared(
         name,
         found.longest,
         written[found.text_place : found.text_place + found.longest],
-        int(np.count_nonzero(before)) + 1,
+        f"line {line:,}" if line else f"character {found.train_place + 1:,}",
         found.shares,
     )
 

@@ -245,17 +245,14 @@ def training_text(judge: Judge, corpus: str | None, reading: Reading) -> "np.nda
 
 def copied_from(judge: Judge, train_ids: "np.ndarray", path: str, reading: Reading) -> Copied:
     """What a file has verbatim from a training text."""
-    import numpy as np
-
-    from textgen.copying import measure_copying
+    from textgen.copying import line_at, measure_copying
 
     text = "".join(opened(judge, path, reading))
     vocabulary = judge.model.vocabulary
     figures = measure_copying(vocabulary.lookup(text), train_ids, len(vocabulary))
     run = text[figures.text_place : figures.text_place + figures.longest]
-    newlines = train_ids[: figures.train_place] == vocabulary.lookup("\n")[0]
-    in_lines = "\n" in vocabulary and figures.longest
-    return Copied(figures, run, int(np.count_nonzero(newlines)) + 1 if in_lines else None)
+    line = line_at(train_ids, figures.train_place, vocabulary) if figures.longest else None
+    return Copied(figures, run, line)
 
 
 def show_json(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
@@ -311,9 +308,13 @@ def most(row: Row, count: str) -> int:
 
 
 def heading(counts: list[str], judges: Sequence[Judge], last: str) -> None:
-    """The first line of a table; a single model's column is called bpc."""
-    names = [printable(judge.name) for judge in judges] if len(judges) > 1 else ["bpc"]
-    write_line(counts, [name + " " for name in names], judges, last)
+    """The first line of a table."""
+    write_line(counts, [name + " " for name in columns(judges)], judges, last)
+
+
+def columns(judges: Sequence[Judge]) -> list[str]:
+    """The names of the models' columns; a single model's is called bpc."""
+    return [printable(judge.name) for judge in judges] if len(judges) > 1 else ["bpc"]
 
 
 def show_row(counts: list[str], judges: Sequence[Judge], row: Row, last: str) -> None:
@@ -330,7 +331,7 @@ def write_line(
 ) -> None:
     """Counts and figures in columns whose widths are known before the figures are."""
     widths = [COUNT, len("unknown")]
-    widths += [max(FIGURE, len(printable(judge.name)) + 1) for judge in judges]
+    widths += [max(FIGURE, len(name) + 1) for name in columns(judges)]
     cells = [*counts, *figures, last]
     click.echo(line(cells, [*widths, 0], ">" * (len(cells) - 1) + "<"))
 
