@@ -2,21 +2,24 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from hostile import HARMLESS, PUBLISHED, REFUSED, Maker, honest_notes, mended, with_notes
+from hostile import HARMLESS, PUBLISHED, REFUSED, Maker, honest_notes, mended, pickled, with_notes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import JSON, broken_notes
 from tiny import tiny_model
 
 from textgen import schema
-from textgen.checkpoint import Model, load_model
+from textgen.checkpoint import Model, load_model, read_state, write_state
 from textgen.errors import TextgenError
 from textgen.schema import Refused
 
@@ -128,6 +131,90 @@ def test_commands_refuse_hostile_files_or_take_no_harm(
     assert "Traceback" not in message
     assert not (tmp_path / "canary").exists()
     assert peak < LIMIT
+
+
+# A run directory from somebody else
+
+
+def change_run(**changes: Any) -> Callable[[Path], None]:
+    """Change places in run.json; a double underscore goes one level down."""
+
+    def change(folder: Path) -> None:
+        settings = json.loads((folder / "run.json").read_text())
+        for place, value in changes.items():
+            put(settings, place.replace("__", "."), value)
+        (folder / "run.json").write_text(json.dumps(settings))
+
+    return change
+
+
+def change_state(folder: Path) -> None:
+    """Change the shape of a weight, with a correct checksum."""
+    meta, arrays = read_state(folder / "state")
+    write_state(folder / "state", meta, arrays | {"weights/0": np.zeros((3, 3), np.float32)})
+
+
+def add_to_progress(folder: Path) -> None:
+    """Say more of the progress than there is to say."""
+    meta, arrays = read_state(folder / "state")
+    write_state(folder / "state", {**meta, "evil": 1}, arrays)
+
+
+def pickle_state(folder: Path) -> None:
+    """Put a pickle in the place of both states."""
+    for name in ("state", "state.previous"):
+        (folder / name).write_bytes(pickled(folder.parent.parent))
+
+
+def link_state(folder: Path) -> None:
+    """Put a link to a precious file in the place of the state."""
+    (folder / "state").unlink()
+    (folder / "state").symlink_to(folder.parent.parent / "precious")
+
+
+def pipe_as_run(folder: Path) -> None:
+    """A pipe into which nobody writes."""
+    (folder / "run.json").unlink()
+    os.mkfifo(folder / "run.json")
+
+
+def other_text(folder: Path) -> None:
+    """Ids that stand for no character."""
+    data = (folder / "text.ids").read_bytes()
+    (folder / "text.ids").write_bytes(b"\xff" + data[1:])
+
+
+HOSTILE_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "30 GB of weights": (change_run(model__units=[8192] * 16), "Choose fewer --units"),
+    "nothing held out": (change_run(train__validation_split=1), "validation_split is 1"),
+    "no end": (change_run(train__epochs=None), "neither epochs nor minutes"),
+    "newer format": (change_run(format=9), "format is 9"),
+    "unknown key": (change_run(train__callback="os.system"), "unknown key 'callback'"),
+    "window longer than the text": (change_run(model__seq_length=65536), "must have at least"),
+    "other length": (change_run(characters=1 << 40), "is not the text"),
+    "ids of no character": (other_text, "is not the text"),
+    "pipe as run.json": (pipe_as_run, "no run"),
+    "link to a precious file": (link_state, "not a plain file"),
+    "pickle as state": (pickle_state, "cannot be used"),
+    "state of another shape": (change_state, "not of this run"),
+    "unknown progress": (add_to_progress, "unknown key 'evil'"),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), HOSTILE_RUNS.values(), ids=HOSTILE_RUNS.keys())
+def test_resuming_refuses_a_hostile_run(
+    trained: Path, tmp_path: Path, change: Callable[[Path], object], told: str
+) -> None:
+    folder = tmp_path / "checkpoints" / "echo"
+    shutil.copytree(trained / "checkpoints" / "echo", folder)
+    (tmp_path / "precious").write_text("precious")
+    change(folder)
+    status, message, _ = run(tmp_path, "train", "--resume", "--name", "echo", "--epochs", "4")
+    assert status == 1, message
+    assert told in message.splitlines()[-1]
+    assert "Traceback" not in message
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "canary").exists()
 
 
 # The closed schema of textgen.json: a place in it, a wrong value, what is said.
