@@ -108,12 +108,17 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
     Raises:
         TextgenError: it is too short; says how long it must be.
     """
-    window = model.seq_length + 1
     split = train.validation_split
-    holdout = holdout_characters(characters, split)
-    if min(holdout, characters - holdout) >= window:
+
+    def enough(length: int) -> bool:
+        holdout = holdout_characters(length, split)
+        return min(holdout, length - holdout) > model.seq_length
+
+    if enough(characters):
         return
-    needed = max(int(window / split), int(window / (1 - split))) + 1
+    needed = int(model.seq_length / max(split, 1 - split))
+    while not enough(needed):
+        needed += 1
     raise TextgenError(
         f"The text has {characters:,} characters; with --seq-length {model.seq_length} and "
         f"--validation-split {split:g} it must have at least {needed:,}. "

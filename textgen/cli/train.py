@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
 from textgen.config import CELLS, OPTIMIZERS, PRESETS, TARGETS, Cleaning
+from textgen.errors import TextgenError
 from textgen.signals import Stopped, stop_on_signals
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ def train(
         raise click.UsageError("--minutes and --epochs cannot both say when to stop.")
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
+    if tensorboard and find_spec("tensorboard") is None:
+        raise TextgenError(
+            "--tensorboard needs the package tensorboard. "
+            "Install it with: pip install 'textgen[tensorboard]'"
+        )
     reporter = make_reporter(quiet)
     stop_on_signals()
     with opened(sources, name, resume, overwrite, options, reporter) as (directory, run):
