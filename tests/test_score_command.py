@@ -166,9 +166,27 @@ def test_control_characters_do_not_reach_the_terminal(folder):
 
 def test_head_ends_it_quietly(folder):
     command = f"{sys.executable} -m textgen score --lines builtin:runaway-echo | head -n 2"
-    result = subprocess.run(command, shell=True, cwd=folder, capture_output=True, check=False)
-    assert result.stdout.count(b"\n") == 2
-    assert b"Traceback" not in result.stderr
+    command += "; echo ${PIPESTATUS[0]}"
+    result = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, check=False)
+    assert result.stdout.splitlines()[2:] == [b"141"]
+    assert result.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+@pytest.mark.parametrize("command", ["score", "inspect", "info"])
+def test_a_full_disk_is_one_line(folder, command):
+    argument = "echo" if command == "info" else "later.txt"
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "textgen", command, argument],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith(b"Error: Could not write to stdout")
+    assert result.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.sample import complete_run
+from textgen.cli.terminal import say, utf8_stdout
 from textgen.errors import TextgenError
 from textgen.tables import bits, duration, file_size, printable, table
 
@@ -29,23 +30,24 @@ def info(model: str | None, as_json: bool) -> None:
     MODEL is the name of a run, a run directory or a .keras file. Without it the runs are
     listed, the newest first, with the loss on the hold-out in bits per character.
     """
+    utf8_stdout()
     from textgen.checkpoint import find_model, load_model, runs
 
     if model is None:
         found = runs()
         if as_json:
             for run in found:
-                click.echo(json.dumps(list_entry(run)))
+                say(json.dumps(list_entry(run)))
         else:
-            click.echo("\n".join(list_of_runs(found)))
+            say("\n".join(list_of_runs(found)))
         return
     path = find_model(model)
     loaded = load_model(path)
     baselines = measured_baselines(path, loaded)
     if as_json:
-        click.echo(json.dumps(facts(path, loaded, baselines), ensure_ascii=False))
+        say(json.dumps(facts(path, loaded, baselines), ensure_ascii=False))
     else:
-        click.echo("\n".join(description(path, loaded, baselines)))
+        say("\n".join(description(path, loaded, baselines)))
 
 
 def measured_baselines(path: Path, model: "Model") -> dict[str, float]:

@@ -13,7 +13,7 @@ import click
 from textgen.cli.info import model_name
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
-from textgen.cli.terminal import one_blas_thread, utf8_stdout, warn
+from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
 from textgen.tables import printable
 
 if TYPE_CHECKING:
@@ -147,10 +147,10 @@ def values_of(passage: "Passage") -> "np.ndarray":
 def show_colours(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
     """The text in colours, and a legend."""
     scale = ACTIVITY if cell else SURPRISE
-    click.echo(legend(scale, cell), color=True)
+    say(legend(scale, cell), color=True)
     for passage in passages:
-        click.echo(coloured(passage.text, values_of(passage), scale), nl=False, color=True)
-    click.echo()
+        say(coloured(passage.text, values_of(passage), scale), newline=False, color=True)
+    say("")
 
 
 def coloured(text: str, values: "np.ndarray", scale: Scale) -> str:
@@ -204,9 +204,9 @@ def show_digits(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
     import numpy as np
 
     if cell:
-        click.echo(f"neuron {cell}: 0 is -1, 9 is 1")
+        say(f"neuron {cell}: 0 is -1, 9 is 1")
     else:
-        click.echo("bits of each character, rounded down; 9 is nine and more")
+        say("bits of each character, rounded down; 9 is nine and more")
     line, values = "", np.empty(0)
     for passage in passages:
         text = line + passage.text
@@ -230,7 +230,7 @@ def show_line(line: str, values: "np.ndarray", cell: "Neuron | None") -> None:
     marks = "".join(
         " " if np.isnan(value) else str(digit) for value, digit in zip(values, digits, strict=True)
     )
-    click.echo(f"{shown}\n{marks.rstrip()}")
+    say(f"{shown}\n{marks.rstrip()}")
 
 
 def show_rows(passages: "Iterator[Passage]", model: "Model", colours: bool) -> None:
@@ -240,10 +240,10 @@ def show_rows(passages: "Iterator[Passage]", model: "Model", colours: bool) -> N
         if heading is None:
             heading = ["char", "bits"] + ["neuron"] * (passage.activity is not None)
             heading += ["expected"] * bool(passage.guesses.shape[1])
-            click.echo("\t".join(heading))
+            say("\t".join(heading))
         write_row = row_writer(passage, model, colours)
         for place in range(len(passage.text)):
-            click.echo(write_row(place), color=colours)
+            say(write_row(place), color=colours)
 
 
 def row_writer(passage: "Passage", model: "Model", colours: bool) -> Callable[[int], str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from textgen.cli.sample import complete_run
-from textgen.cli.terminal import one_blas_thread, utf8_stdout
+from textgen.cli.terminal import one_blas_thread, say, utf8_stdout
 
 
 @click.command()
@@ -32,4 +32,4 @@ def report(run: str | None, output: Path | None) -> None:
     page = report_page(path, load_model(path))
     output = output or path.parent / "report.html"
     atomic_write(output, page.encode("utf-8", "replace"))
-    click.echo(output)
+    say(str(output))

@@ -16,7 +16,7 @@ import click
 from textgen.cli.info import model_name
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
-from textgen.cli.terminal import one_blas_thread, utf8_stdout, warn
+from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
 from textgen.errors import TextgenError
 from textgen.tables import bits, line, printable
 
@@ -276,7 +276,7 @@ def show_json(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
                     "line": copied.line,
                     "shares": copied.figures.shares,
                 }
-            click.echo(json.dumps(entry, ensure_ascii=False))
+            say(json.dumps(entry, ensure_ascii=False))
 
 
 def show_files(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
@@ -296,7 +296,7 @@ def show_lines(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
     for row in rows:
         if row.file != file:
             file = row.file
-            click.echo(f"==> {printable(file)} <==")
+            say(f"==> {printable(file)} <==")
             heading(["line", "unknown"], judges, "text")
         counts = [f"{row.number:,}", f"{most(row, 'unknown'):,}"]
         show_row(counts, judges, row, printable(row.text[:PREVIEW]))
@@ -333,7 +333,7 @@ def write_line(
     widths = [COUNT, len("unknown")]
     widths += [max(FIGURE, len(name) + 1) for name in columns(judges)]
     cells = [*counts, *figures, last]
-    click.echo(line(cells, [*widths, 0], ">" * (len(cells) - 1) + "<"))
+    say(line(cells, [*widths, 0], ">" * (len(cells) - 1) + "<"))
 
 
 def show_copied(judge: Judge, copied: Copied) -> None:
@@ -344,10 +344,10 @@ def show_copied(judge: Judge, copied: Copied) -> None:
     ]
     where = f"line {copied.line:,}" if copied.line else f"character {figures.train_place + 1:,}"
     run = copied.run if len(copied.run) <= PREVIEW else copied.run[: PREVIEW - 1] + "…"
-    click.echo(f"  in the training text of {printable(judge.name)}: {', '.join(shares) or '-'}")
+    say(f"  in the training text of {printable(judge.name)}: {', '.join(shares) or '-'}")
     if figures.longest:
         count = f"{figures.longest:,} character{'s' if figures.longest > 1 else ''}"
-        click.echo(f"  longest run in both: {count}, at {where} there: “{printable(run)}”")
+        say(f"  longest run in both: {count}, at {where} there: “{printable(run)}”")
 
 
 def explain(judges: Sequence[Judge], row: Row) -> None:

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from textgen.cli.pipe import CLOSED, forget_stdout
+from textgen.errors import TextgenError
 from textgen.tables import printable
 
 
@@ -23,6 +25,22 @@ def utf8_stdout() -> None:
     """Write UTF-8 whatever the locale."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
+
+
+def say(text: str, newline: bool = True, color: bool | None = None) -> None:
+    """Write to stdout at once; end quietly, with status 141, when the reader has gone.
+
+    Raises:
+        TextgenError: the disk behind stdout is full.
+    """
+    try:
+        click.echo(text, nl=newline, color=color)
+    except BrokenPipeError:
+        forget_stdout()
+        sys.exit(CLOSED)
+    except OSError as error:
+        forget_stdout()
+        raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
 
 def warn(message: str) -> None:
