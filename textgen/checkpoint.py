@@ -25,6 +25,7 @@ __all__ = [
     "find_model",
     "load_model",
     "lock_run",
+    "model_name",
     "read_state",
     "runs",
     "write_model",
@@ -123,6 +124,11 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
         if os.path.isfile(candidate):  # noqa: PTH113 - false for names that no system allows
             return candidate
     raise TextgenError(_not_found(given, root))
+
+
+def model_name(path: Path) -> str:
+    """What a person calls a model file: its run's name, else the file's."""
+    return path.parent.name if path.name == "model.keras" and path.parent.name else path.name
 
 
 def _not_found(given: Path, root: Path) -> str:

@@ -65,6 +65,7 @@ def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
 
 def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, Any]:
     """All that is known of a model, as one JSON object."""
+    from textgen.checkpoint import model_name
     from textgen.provenance import Provenance
 
     provenance = Provenance.read(model.provenance)
@@ -91,6 +92,7 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
 def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iterator[str]:
     """What a model is, for a person to read."""
     from textgen.baselines import overfitting, sample_note, verdict
+    from textgen.checkpoint import model_name
     from textgen.provenance import Provenance
 
     provenance = Provenance.read(model.provenance)
@@ -259,8 +261,3 @@ def count_of(shapes: dict[str, tuple[int, ...]], prefix: str) -> int:
     import math
 
     return sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(prefix))
-
-
-def model_name(path: Path) -> str:
-    """What a person calls a model: its run's name, else the file's."""
-    return path.parent.name if path.name == "model.keras" and path.parent.name else path.name

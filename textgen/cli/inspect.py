@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.info import model_name
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
@@ -95,7 +94,7 @@ def inspect(
     """
     one_blas_thread()
     utf8_stdout()
-    from textgen.checkpoint import find_model, load_model
+    from textgen.checkpoint import find_model, load_model, model_name
     from textgen.corpus import open_sources
     from textgen.inspection import Neuron
     from textgen.inspection import inspect as inspect_text

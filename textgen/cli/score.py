@@ -1,56 +1,24 @@
 """`textgen score`: what texts cost under models, in bits per character."""
 
 import json
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.info import model_name
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.errors import TextgenError
 from textgen.tables import bits, line, printable
 
 if TYPE_CHECKING:
-    import numpy as np
+    from textgen.judging import Copied, Judge, Row
 
-    from textgen.copying import Copying
-    from textgen.model_file import Model
-    from textgen.network import Network
-    from textgen.scoring import Score
-
-STDIN = "-"
 BEST = "*"
 FIGURE = 7  # width of bits per character with its mark
 COUNT = 10
 PREVIEW = 60
-
-
-@dataclass(frozen=True)
-class Judge:
-    """A model that texts are measured with."""
-
-    name: str
-    path: Path
-    model: "Model"
-    network: "Network"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files are read: the options of that name."""
-
-    encoding: str
-    keep_boilerplate: bool
 
 
 @click.command()
@@ -99,7 +67,19 @@ def score(
         raise click.UsageError("--corpus is for --copying only.")
     one_blas_thread()
     utf8_stdout()
+    from textgen.judging import (
+        Reading,
+        load_judges,
+        readable,
+        refuse_joined_lines,
+        rows_of_files,
+        rows_of_lines,
+        training_text,
+    )
+
     judges = load_judges(models)
+    if len({judge.model.cleaning for judge in judges}) > 1:
+        warn("These models clean a text in different ways, so they compare only roughly.")
     reading = Reading(encoding, keep_boilerplate)
     texts = []
     if by_line:
@@ -112,150 +92,7 @@ def score(
         show(judges, rows(judges, list(zip(files, paths, strict=True)), reading))
 
 
-@dataclass(frozen=True)
-class Row:
-    """A file or one of its lines, with its score under each model, and what it copies."""
-
-    file: str
-    scores: "list[Score]"
-    number: int | None = None
-    text: str = ""
-    copied: "Sequence[Copied]" = ()
-
-
-def load_judges(models: Sequence[str | None]) -> list[Judge]:
-    """The models that are named, or the newest one.
-
-    Raises:
-        TextgenError: one is not there or damaged.
-    """
-    from textgen.checkpoint import find_model, load_model
-    from textgen.network import Network
-
-    judges = []
-    for name in models or (None,):
-        path = find_model(name)
-        model = load_model(path)
-        network = Network(model.config, dict(model.weights))
-        judges.append(Judge(name or model_name(path), path, model, network))
-    if len({judge.model.cleaning for judge in judges}) > 1:
-        warn("These models clean a text in different ways, so they compare only roughly.")
-    return judges
-
-
-def refuse_joined_lines(judges: Sequence[Judge]) -> None:
-    """See that no model's cleaning joins the lines.
-
-    Raises:
-        TextgenError: one does.
-    """
-    for judge in judges:
-        if judge.model.cleaning.tokenize:
-            raise TextgenError(
-                f"The model {printable(judge.name)} reads tokenized text, which has no lines. "
-                "Leave out --lines, or choose another --model."
-            )
-
-
-@contextmanager
-def readable(files: Sequence[str], times: int) -> Iterator[list[str]]:
-    """The files, so that each can be read several times: stdin is kept on disk for that."""
-    if STDIN not in files or times == 1:
-        yield list(files)
-        return
-    with tempfile.TemporaryDirectory(prefix="textgen-") as folder:
-        kept = Path(folder) / "stdin"
-        with kept.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield [str(kept) if name == STDIN else name for name in files]
-
-
-def rows_of_files(
-    judges: Sequence[Judge],
-    files: Sequence[tuple[str, str]],
-    reading: Reading,
-    texts: "Sequence[np.ndarray]",
-) -> Iterator[Row]:
-    """Measure each file under each model, and against its training text if there are `texts`."""
-    from textgen.scoring import score_text
-
-    for name, path in files:
-        scores = [
-            score_text(judge.network, judge.model.vocabulary, opened(judge, path, reading))
-            for judge in judges
-        ]
-        both = zip(judges, texts, strict=False)
-        copied = [copied_from(judge, text, path, reading) for judge, text in both]
-        yield Row(name, scores, copied=copied)
-
-
-def rows_of_lines(
-    judges: Sequence[Judge], files: Sequence[tuple[str, str]], reading: Reading
-) -> Iterator[Row]:
-    """Measure each line of each file under each model; the models go through it together."""
-    from textgen.scoring import score_lines
-
-    for name, path in files:
-        scored = [
-            score_lines(judge.network, judge.model.vocabulary, opened(judge, path, reading))
-            for judge in judges
-        ]
-        for number, lines in enumerate(zip(*scored, strict=True), 1):
-            yield Row(name, [score for _, score in lines], number, lines[0][0])
-
-
-def opened(judge: Judge, path: str, reading: Reading) -> Iterator[str]:
-    """A file's text, cleaned as the model's training text was."""
-    from textgen.corpus import open_sources
-
-    cleaning = judge.model.cleaning
-    return open_sources([path], cleaning, reading.encoding, reading.keep_boilerplate)
-
-
-@dataclass(frozen=True)
-class Copied:
-    """What a file has from a training text: figures, the longest run, and its line there."""
-
-    figures: "Copying"
-    run: str
-    line: int | None
-
-
-def training_text(judge: Judge, corpus: str | None, reading: Reading) -> "np.ndarray":
-    """Ids of the text that a model learned from: the run's, or that of `corpus`.
-
-    Raises:
-        TextgenError: it does not lie beside the model and is not given.
-    """
-    import numpy as np
-
-    from textgen.run_text import read_run_text
-
-    if corpus is not None:
-        chunks = opened(judge, corpus, reading)
-        return np.concatenate([judge.model.vocabulary.lookup(chunk) for chunk in chunks])
-    text = read_run_text(judge.path, judge.model)
-    if text is None:
-        raise TextgenError(
-            f"The training text of {printable(judge.name)} does not lie beside its model. "
-            "Name it with --corpus."
-        )
-    return text.train
-
-
-def copied_from(judge: Judge, train_ids: "np.ndarray", path: str, reading: Reading) -> Copied:
-    """What a file has verbatim from a training text."""
-    from textgen.copying import line_at, measure_copying
-
-    text = "".join(opened(judge, path, reading))
-    vocabulary = judge.model.vocabulary
-    figures = measure_copying(vocabulary.lookup(text), train_ids, len(vocabulary))
-    run = text[figures.text_place : figures.text_place + figures.longest]
-    line = line_at(train_ids, figures.train_place, vocabulary) if figures.longest else None
-    return Copied(figures, run, line)
-
-
-def show_json(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
+def show_json(judges: "Sequence[Judge]", rows: "Iterator[Row]") -> None:
     """One object per file and model, or per line and model, on a line of its own."""
     for row in rows:
         for place, (judge, found) in enumerate(zip(judges, row.scores, strict=True)):
@@ -279,7 +116,7 @@ def show_json(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
             say(json.dumps(entry, ensure_ascii=False))
 
 
-def show_files(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
+def show_files(judges: "Sequence[Judge]", rows: "Iterator[Row]") -> None:
     """A table with a row for each file, written as the figures come."""
     heading(["characters", "unknown"], judges, "file")
     for row in rows:
@@ -290,7 +127,7 @@ def show_files(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
         explain(judges, row)
 
 
-def show_lines(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
+def show_lines(judges: "Sequence[Judge]", rows: "Iterator[Row]") -> None:
     """A table for each file with a row for each line, written as the figures come."""
     file = None
     for row in rows:
@@ -302,22 +139,22 @@ def show_lines(judges: Sequence[Judge], rows: Iterator[Row]) -> None:
         show_row(counts, judges, row, printable(row.text[:PREVIEW]))
 
 
-def most(row: Row, count: str) -> int:
+def most(row: "Row", count: str) -> int:
     """The largest of the models' counts."""
     return max(getattr(score, count) for score in row.scores)
 
 
-def heading(counts: list[str], judges: Sequence[Judge], last: str) -> None:
+def heading(counts: list[str], judges: "Sequence[Judge]", last: str) -> None:
     """The first line of a table."""
     write_line(counts, [name + " " for name in columns(judges)], judges, last)
 
 
-def columns(judges: Sequence[Judge]) -> list[str]:
+def columns(judges: "Sequence[Judge]") -> list[str]:
     """The names of the models' columns; a single model's is called bpc."""
     return [printable(judge.name) for judge in judges] if len(judges) > 1 else ["bpc"]
 
 
-def show_row(counts: list[str], judges: Sequence[Judge], row: Row, last: str) -> None:
+def show_row(counts: list[str], judges: "Sequence[Judge]", row: "Row", last: str) -> None:
     """One line of a table, the lowest figure marked where there are several."""
     figures = [score.bpc for score in row.scores]
     known = [figure for figure in figures if figure is not None]
@@ -327,7 +164,7 @@ def show_row(counts: list[str], judges: Sequence[Judge], row: Row, last: str) ->
 
 
 def write_line(
-    counts: Sequence[str], figures: Sequence[str], judges: Sequence[Judge], last: str
+    counts: Sequence[str], figures: Sequence[str], judges: "Sequence[Judge]", last: str
 ) -> None:
     """Counts and figures in columns whose widths are known before the figures are."""
     widths = [COUNT, len("unknown")]
@@ -336,7 +173,7 @@ def write_line(
     say(line(cells, [*widths, 0], ">" * (len(cells) - 1) + "<"))
 
 
-def show_copied(judge: Judge, copied: Copied) -> None:
+def show_copied(judge: "Judge", copied: "Copied") -> None:
     """Two lines on what a file has from a training text."""
     figures = copied.figures
     shares = [
@@ -350,7 +187,7 @@ def show_copied(judge: Judge, copied: Copied) -> None:
         say(f"  longest run in both: {count}, at {where} there: “{printable(run)}”")
 
 
-def explain(judges: Sequence[Judge], row: Row) -> None:
+def explain(judges: "Sequence[Judge]", row: "Row") -> None:
     """Say on stderr why a figure is missing or so high."""
     for judge, found in zip(judges, row.scores, strict=True):
         if found.bpc is None:
