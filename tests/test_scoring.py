@@ -1,6 +1,7 @@
 """Scores against a slow loop over single steps, with real networks of random weights."""
 
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,18 @@ def test_costs_hold_for_extreme_logits():
     logits = np.array([[500.0, -500.0, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
     bits = costs(logits, np.array([1, 2]))
     np.testing.assert_allclose(bits, [1000 / np.log(2), np.log2(3)])
+
+
+def test_memory_does_not_grow_with_the_text(monkeypatch):
+    monkeypatch.setattr("textgen.scoring.BLOCK", 4096)
+    peaks = []
+    for copies in (4, 16):
+        tracemalloc.start()
+        score = score_text(EVERY, VOCABULARY, itertools.repeat(TEXT, copies))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert score.characters == copies * len(TEXT) - 1
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_memory_is_bounded_by_slices_of_time(monkeypatch):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textgen.checkpoint import Model, RunDirectory
     from textgen.provenance import Provenance
 
-XZ = "xz -9e"
+XZ = "xz"
 
 
 @click.command()
