@@ -1,9 +1,9 @@
 """`textgen info`: what a model file is, and which runs there are."""
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,8 @@ XZ = "xz"
 
 @click.command()
 @click.argument("model", required=False, shell_complete=complete_run)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def info(model: str | None, as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print one JSON object a line.")
+def info(model: str | None, json: bool) -> None:
     """Say what a model is and how good it is, or list the runs.
 
     MODEL is the name of a run, a run directory or a .keras file. Without it the runs are
@@ -35,17 +35,17 @@ def info(model: str | None, as_json: bool) -> None:
 
     if model is None:
         found = runs()
-        if as_json:
+        if json:
             for run in found:
-                say(json.dumps(list_entry(run)))
+                say(dumps(list_entry(run)))
         else:
             say("\n".join(list_of_runs(found)))
         return
     path = find_model(model)
     loaded = load_model(path)
     baselines = measured_baselines(path, loaded)
-    if as_json:
-        say(json.dumps(facts(path, loaded, baselines), ensure_ascii=False))
+    if json:
+        say(dumps(facts(path, loaded, baselines), ensure_ascii=False))
     else:
         say("\n".join(description(path, loaded, baselines)))
 

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from textgen.config import NORMALIZATIONS, Cleaning
 
@@ -55,7 +56,19 @@ _READING_OPTIONS = (
 def source_arguments(required: bool) -> Callable[[Command], Command]:
     """Add the argument SOURCE..., which the command receives as `sources`, a tuple."""
     metavar = "SOURCE..." if required else "[SOURCE]..."
-    return click.argument("sources", metavar=metavar, nargs=-1, required=required)
+    return click.argument(
+        "sources", metavar=metavar, nargs=-1, required=required, shell_complete=complete_source
+    )
+
+
+def complete_source(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of corpora that can be had; where none fits, files."""
+    from textgen.corpus import list_sources
+
+    names = [name for name, _ in list_sources() if incomplete and name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 def cleaning_options(command: Command) -> Command:

@@ -18,7 +18,13 @@ from textgen.cli.pipe import TextPipe
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to this file instead of stdout; it appears only when it is whole.",
 )
-@click.option("--list", "listing", is_flag=True, help="Show what is there and what can be fetched.")
+@click.option(
+    "--list",
+    "listing",
+    is_flag=True,
+    envvar="TEXTGEN_PREPARE_LIST",
+    help="Show what is there and what can be fetched.",
+)
 @cleaning_options
 @click.pass_context
 def prepare(

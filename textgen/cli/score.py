@@ -1,8 +1,8 @@
 """`textgen score`: what texts cost under models, in bits per character."""
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +27,7 @@ PREVIEW = 60
     "-m",
     "--model",
     "models",
+    envvar="TEXTGEN_SCORE_MODEL",
     multiple=True,
     shell_complete=complete_run,
     help="Run name, run directory or .keras file; repeat it to compare.  [default: the newest run]",
@@ -42,7 +43,7 @@ PREVIEW = 60
     "--corpus",
     help="The training text for --copying, where it does not lie beside the model.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", is_flag=True, help="Print one JSON object a line.")
 @reading_options
 def score(
     files: tuple[str, ...],
@@ -50,7 +51,7 @@ def score(
     by_line: bool,
     with_copying: bool,
     corpus: str | None,
-    as_json: bool,
+    json: bool,
     encoding: str,
     keep_boilerplate: bool,
 ) -> None:
@@ -88,7 +89,7 @@ def score(
         texts = [training_text(judge, corpus, reading) for judge in judges]
     with readable(files, len(judges) + len(texts)) as paths:
         rows = rows_of_lines if by_line else partial(rows_of_files, texts=texts)
-        show = show_json if as_json else show_lines if by_line else show_files
+        show = show_json if json else show_lines if by_line else show_files
         show(judges, rows(judges, list(zip(files, paths, strict=True)), reading))
 
 
@@ -113,7 +114,7 @@ def show_json(judges: "Sequence[Judge]", rows: "Iterator[Row]") -> None:
                     "line": copied.line,
                     "shares": copied.figures.shares,
                 }
-            say(json.dumps(entry, ensure_ascii=False))
+            say(dumps(entry, ensure_ascii=False))
 
 
 def show_files(judges: "Sequence[Judge]", rows: "Iterator[Row]") -> None:

@@ -1,12 +1,12 @@
 """`textgen train`."""
 
-import json
 import math
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,7 +76,7 @@ class Units(click.ParamType):
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
 @cleaning_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run directory.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
+@click.option("--json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors on stderr.")
 def train(
     sources: tuple[str, ...],
@@ -84,7 +84,7 @@ def train(
     resume: bool,
     overwrite: bool,
     tensorboard: bool,
-    as_json: bool,
+    json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -114,8 +114,8 @@ def train(
     summary = summarize(directory, run, progress, seconds)
     for line in summary_lines(directory, run, summary):
         reporter.note(line)
-    if as_json:
-        click.echo(json.dumps(summary))
+    if json:
+        click.echo(dumps(summary))
 
 
 def make_reporter(quiet: bool) -> "Reporter":
