@@ -32,10 +32,13 @@ PREVIEW = 60
     shell_complete=complete_run,
     help="Run name, run directory or .keras file; repeat it to compare.  [default: the newest run]",
 )
-@click.option("--lines", "by_line", is_flag=True, help="Measure line by line.")
+@click.option(
+    "--lines", "by_line", is_flag=True, envvar="TEXTGEN_SCORE_LINES", help="Measure line by line."
+)
 @click.option(
     "--copying",
     "with_copying",
+    envvar="TEXTGEN_SCORE_COPYING",
     is_flag=True,
     help="Tell what each file has verbatim from the model's training text.",
 )
