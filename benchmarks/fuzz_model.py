@@ -56,8 +56,9 @@ def mend(members: Members, notes: dict[str, Any]) -> bytes:
     digest = hashlib.sha256()
     try:
         for row in notes["weights"]:
-            length = 4 * math.prod(row["shape"])
-            digest.update(members[WEIGHTS][row["offset"] :][:length])
+            if all(type(axis) is int for axis in row["shape"]):
+                length = 4 * math.prod(row["shape"])
+                digest.update(members[WEIGHTS][row["offset"] :][:length])
         notes["sha256"] = digest.hexdigest()
     except (KeyError, TypeError, ValueError, OverflowError):
         pass  # the mutation took away what the sum is made of
