@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+# Before NumPy is imported: two BLAS threads fight with the other test process.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.cli.terminal import one_blas_thread
 from textgen.config import CELLS, OPTIMIZERS, PRESETS, TARGETS, Cleaning
 from textgen.errors import TextgenError
 from textgen.signals import Stopped, stop_on_signals
@@ -103,6 +104,7 @@ def train(
             "--tensorboard needs the package tensorboard. "
             "Install it with: pip install 'textgen[tensorboard]'"
         )
+    one_blas_thread()
     reporter = make_reporter(quiet)
     stop_on_signals()
     with opened(sources, name, resume, overwrite, options, reporter) as (directory, run):
@@ -112,7 +114,7 @@ def train(
             reporter.note(f"Stopped. Continue: textgen train --resume --name {directory.name}")
             raise
     summary = summarize(directory, run, progress, seconds)
-    for line in summary_lines(directory, run, summary):
+    for line in filter(None, summary_lines(directory, run, progress, summary)):
         reporter.note(line)
     if json:
         click.echo(dumps(summary))
@@ -215,13 +217,28 @@ def summarize(
 
 
 def summary_lines(
-    directory: "RunDirectory", run: "Run", summary: dict[str, Any]
+    directory: "RunDirectory", run: "Run", progress: "Progress", summary: dict[str, Any]
 ) -> "Iterator[str]":
     """The summary for a person."""
+    from textgen.baselines import overfitting, sample_note, verdict
+
     yield (
-        f"hold-out loss {summary['val_loss']:.3f} nats a character, {summary['val_bpc']:.3f} bits "
-        f"(training {summary['train_loss']:.3f} nats)"
+        f"hold-out {summary['val_loss']:.3f} nats, {summary['val_bpc']:.3f} bits a character; "
+        f"training {summary['train_loss']:.3f} nats"
     )
-    yield ", ".join(f"{name} {bits:.3f}" for name, bits in run.baselines.items()) + " bits"
-    yield f"{summary['steps']:,} steps in {summary['seconds']:,.0f} s; {directory.model}"
+    simple = ", ".join(f"{name} {bits:.3f}" for name, bits in run.baselines.items())
+    yield f"simpler models: {simple} bits"
+    yield verdict(summary["val_bpc"], run.baselines)
+    yield sample_note(run.train_characters, run.holdout_characters)
+    if progress.waited:
+        yield (
+            f"The hold-out loss turned up {progress.waited} evaluations before the end; "
+            "the model is the best one, from before that."
+        )
+    yield overfitting(summary["train_loss"], summary["val_loss"])
+    yield (
+        f"{summary['steps']:,} steps, {summary['parameters']:,} parameters, "
+        f"{summary['chars_per_second']:,.0f} characters/s, {summary['seconds']:,.0f} s"
+    )
+    yield f"{directory.model}"
     yield f"Next: textgen sample --model {directory.name}"
