@@ -1,6 +1,4 @@
-"""The compiled training step and evaluation."""
-
-from collections.abc import Callable
+"""The compiled training step and evaluation: one gradient, one update, one XLA program."""
 
 import keras
 import numpy as np
@@ -9,7 +7,6 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainConfig
 from textgen.dropout import dropout_mask
 from textgen.model import StackedModel, States
-from textgen.parts import cut, join, mean, parts_of, take
 from textgen.state import check_arrays
 from textgen.windows import PIECE, Batch, HoldoutBatch, holdout_batches
 
@@ -36,12 +33,6 @@ def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _compiled(function: Callable) -> Callable:
-    """The function as an XLA program; cuDNN's kernels cannot be part of one."""
-    compiled = not tf.config.list_physical_devices("GPU")
-    return tf.function(function, jit_compile=compiled, autograph=False)
-
-
 class Learner:
     """A model with its optimizer and its carried state.
 
@@ -60,10 +51,10 @@ class Learner:
         self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.carried = self.model.zero_state(train.batch_size)
-        self._gradients = _compiled(self._part_gradients)
-        self._update = _compiled(self._apply_gradients)
-        self._step = tf.function(self._train_step, autograph=False)
-        self._losses = _compiled(self._evaluate_chunk)
+        # cuDNN's kernels cannot be part of an XLA program.
+        compiled = not tf.config.list_physical_devices("GPU")
+        self._step = tf.function(self._train_step, jit_compile=compiled, autograph=False)
+        self._losses = tf.function(self._evaluate_chunk, jit_compile=compiled, autograph=False)
 
     def step(self, number: int, batch: Batch, learning_rate: float) -> float:
         """Train on one batch.
@@ -94,43 +85,20 @@ class Learner:
         number: tf.Tensor,
         carried: States,
     ) -> tuple[tf.Tensor, States]:
-        rows = cut(len(inputs), parts_of(len(inputs)))
-        states = [[state * keep for state in layer] for layer in carried]
-        losses, gradients, after = zip(
-            *(
-                self._gradients(*take((inputs, targets, states), part), number, part.start)
-                for part in rows
-            ),
-            strict=True,
-        )
-        self._update(gradients)
-        return mean(losses, rows), join(after)
-
-    def _part_gradients(
-        self,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
-        states: States,
-        number: tf.Tensor,
-        first_row: int,
-    ) -> tuple[tf.Tensor, list[tf.Tensor], States]:
-        """Mean loss, its gradients and the states after some rows of the batch."""
-
         def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
             shape = tuple(outputs.shape)
             return outputs * dropout_mask(
-                shape, self.config.dropout, self.train.seed, number, layer, first_row
+                shape, self.config.dropout, self.train.seed, number, layer, 0
             )
 
+        states = [[state * keep for state in layer] for layer in carried]
         with tf.GradientTape() as tape:
             logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses)
-        return loss, tape.gradient(loss, self.model.trainable_variables), after
-
-    def _apply_gradients(self, parts: list[list[tf.Tensor]]) -> None:
-        rows = cut(self.train.batch_size, len(parts))
-        self.optimizer.apply(mean(parts, rows), self.model.trainable_variables)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss, after
 
     def evaluate(self, holdout: np.ndarray) -> float:
         """The mean loss of the hold-out under the weights to keep, in nats a character.
