@@ -15,9 +15,11 @@ TEMPORARIES = ".textgen-*.tmp"
 _WAYS_OUT = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some space",
+    errno.EFBIG: "Allow larger files",
     errno.EACCES: "Make the folder writable, or choose another one",
     errno.EPERM: "Make the folder writable, or choose another one",
     errno.EROFS: "Choose a folder on a writable disk",
+    errno.ENAMETOOLONG: "Choose a shorter name",
     errno.ENOENT: "The folder is gone: create it, or choose another one",
 }
 
@@ -53,11 +55,16 @@ def atomic_write(
         else:
             _replace(Path(os.path.realpath(path)), data, keep)
     except OSError as error:
-        way_out = _WAYS_OUT.get(error.errno or 0, "Check the disk and the folder")
-        raise TextgenError(
-            f"Could not write {shown(path)}: {error.strerror or error}. {way_out}; "
-            "what was saved before is unharmed."
-        ) from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: str | Path, error: OSError) -> TextgenError:
+    """What to tell when the system refused to write a file."""
+    way_out = _WAYS_OUT.get(error.errno or 0, "Check the disk and the folder")
+    kept = "" if error.errno == errno.ENOENT else "; what was saved before is unharmed"
+    return TextgenError(
+        f"Could not write {shown(path)}: {error.strerror or error}. {way_out}{kept}."
+    )
 
 
 def _replace(target: Path, data: bytes | Callable[[BinaryIO], object], keep: Path | None) -> None:

@@ -163,6 +163,7 @@ def lock_run(directory: Path) -> Iterator[None]:
     try:
         _take(descriptor, directory)
         remove_temporaries(directory)
+        remove_temporaries(RunDirectory(directory).samples)
         yield
     finally:
         os.close(descriptor)

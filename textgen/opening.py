@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from textgen import recipe
-from textgen.atomic import shown
+from textgen.atomic import not_written, shown
 from textgen.baselines import baselines
 from textgen.checkpoint import ROOT, RunDirectory, default_run_name, lock_run
 from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
@@ -68,9 +68,10 @@ def new_run(
             cannot be trained on. Nothing is left then, and an older run is as it was.
     """
     check_name(request, root)
+    remove_unfinished(root)  # in a container the process ids of all trainers may be the same
     folder = root / f"{UNFINISHED}{os.getpid()}"
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # a trainer killed here left it empty
     except OSError as error:
         raise TextgenError(
             f"Could not make a run in {shown(root)}: {error.strerror or error}. "
@@ -83,8 +84,10 @@ def new_run(
             run = replace(run, baselines=measure_baselines(folder, run))
             write_run(folder / "run.json", run)
             path = place(folder, request, root)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise not_written(error.filename2 or error.filename or folder, error) from error
             raise
         yield RunDirectory(path), run, choice
 
@@ -173,7 +176,6 @@ def with_given(config: Config, given: dict[str, Any]) -> Config:
 
 def place(folder: Path, request: Request, root: Path) -> Path:
     """Give the finished folder its name; its lock stays held."""
-    remove_unfinished(root)
     if request.name is None:
         while True:
             path = root / default_run_name(request.stem, root)
@@ -195,9 +197,9 @@ def place(folder: Path, request: Request, root: Path) -> Path:
 
 def remove_unfinished(root: Path) -> None:
     """Remove what killed processes left: folders whose lock nobody holds."""
-    for folder in root.glob(f"{UNFINISHED}*"):
-        with suppress(TextgenError), lock_run(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for lock in root.glob(f"{UNFINISHED}*/lock"):
+        with suppress(TextgenError), lock_run(lock.parent):
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @contextmanager

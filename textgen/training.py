@@ -6,6 +6,7 @@ killed and resumed equals one that was not; a run with `--minutes` is the except
 """
 
 import math
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,7 +16,7 @@ import keras
 import numpy as np
 
 from textgen import schema
-from textgen.atomic import atomic_write
+from textgen.atomic import atomic_write, not_written
 from textgen.checkpoint import RunDirectory
 from textgen.config import TrainConfig
 from textgen.continuation import read_prompt
@@ -139,6 +140,7 @@ class Training:
         self.reporter = reporter
         self.callbacks = callbacks
         self.progress = Progress()
+        self.stop = StopSignal(self._give_up)
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = self._batches()
         self.learner = Learner(run.model, run.train, len(run.vocabulary))
@@ -172,13 +174,18 @@ class Training:
         return min(1.0, self.progress.step / self.total)
 
     def over(self) -> str | None:
-        """What ended the run, or None."""
-        if self.done() >= 1:
+        """What ended the run, or None; no run is over before its first step."""
+        if self.done() >= 1 and self.progress.step:
             return "minutes" if self.total is None else "epochs"
         patience = self.run.train.patience
         if patience is not None and self.progress.waited >= patience:
             return "patience"
         return None
+
+    def unmeasured(self) -> bool:
+        """Whether the hold-out loss is to be measured before another step."""
+        due = self.over() is not None or self.evaluation_due()
+        return due and self.progress.loss_steps > 0
 
     def evaluation_due(self) -> bool:
         """Whether the hold-out loss is to be measured after this step."""
@@ -195,29 +202,36 @@ class Training:
             TextgenError: the loss is not finite, or a file cannot be written.
             Stopped: a signal asked for it, and the state is saved.
         """
-        with StopSignal() as stop:
-            self.resume()
-            callbacks = keras.callbacks.CallbackList(
-                [*self.callbacks, keras.callbacks.CSVLogger(self.directory.log, append=True)],
-                model=self.learner.model,
-            )
-            callbacks.on_train_begin()
-            if self.over():
-                self.reporter.note(
-                    f"The run is finished after {self.progress.step:,} steps. "
-                    "To go on, give a larger --epochs or --patience."
-                )
-            while not self.over():
-                self.make_step(callbacks)
-                if self.over() or self.evaluation_due():
-                    self.evaluate(callbacks)
-                elif self.spent - self.saved > SAVE_SECONDS:
-                    self.save()
-                if stop.received:
-                    self.save()
-                    raise Stopped(stop.received)
-            callbacks.on_train_end()
+        try:
+            with self.stop:
+                self.resume()
+                self._train()
+        except OSError as error:  # of a callback: what textgen writes is a TextgenError
+            raise not_written(error.filename or self.directory.path, error) from error
         return self.progress
+
+    def _train(self) -> None:
+        callbacks = keras.callbacks.CallbackList(
+            [*self.callbacks, keras.callbacks.CSVLogger(self.directory.log, append=True)],
+            model=self.learner.model,
+        )
+        callbacks.on_train_begin()
+        if self.over() and not self.unmeasured():
+            self.reporter.note(
+                f"The run is finished after {self.progress.step:,} steps. "
+                "To go on, give a larger --epochs or --patience."
+            )
+        while self.unmeasured() or not self.over():
+            if self.unmeasured():
+                self.evaluate(callbacks)
+            else:
+                self.make_step(callbacks)
+            if self.stop.received:
+                self.save()
+                raise Stopped(self.stop.received)
+            if self.spent - self.saved > SAVE_SECONDS:
+                self.save()
+        callbacks.on_train_end()
 
     def resume(self) -> None:
         """Take up the state of the directory, if it has one, else start."""
@@ -237,12 +251,7 @@ class Training:
         begun = time.monotonic()
         batch = self.batches.batch(progress.step)
         loss = self.learner.step(progress.step, batch, rate)
-        if not math.isfinite(loss):
-            raise TextgenError(
-                f"The loss became {loss} at step {progress.step + 1}. "
-                f"The last good model stays in {self.directory.path}. "
-                f"Try a --learning-rate below {self.run.train.learning_rate:g}."
-            )
+        self._check(loss, "loss", progress.step + 1)
         if self.compiled:  # the first step of a session compiles, so it is not timed
             progress.step_seconds += time.monotonic() - begun
             progress.step_targets += batch.targets.size
@@ -252,6 +261,18 @@ class Training:
         progress.loss_steps += 1
         callbacks.on_train_batch_end(progress.step, {"loss": loss})
         self.reporter.step(self.status())
+
+    def _check(self, loss: float, name: str, step: int) -> None:
+        """See that a loss is a number."""
+        if math.isfinite(loss):
+            return
+        kept = ""
+        if self.progress.evaluations:
+            kept = f"The last good model stays in {self.directory.path}. "
+        raise TextgenError(
+            f"The {name} became {loss} at step {step:,}. {kept}"
+            f"Begin anew with a --learning-rate below {self.run.train.learning_rate:g}."
+        )
 
     def status(self) -> Status:
         """What there is to tell of the run now."""
@@ -269,7 +290,11 @@ class Training:
         """Measure the hold-out loss, keep the model if it is the best, save."""
         progress = self.progress
         begun = time.monotonic()
-        progress.val_loss = self.learner.evaluate(self.holdout)
+        self.save()  # so that measuring, which may take minutes, can be stopped at once
+        with self.stop.at_once():
+            val_loss = self.learner.evaluate(self.holdout)
+        self._check(val_loss, "hold-out loss", progress.step)
+        progress.val_loss = val_loss
         progress.train_loss = progress.loss_sum / progress.loss_steps
         progress.loss_sum, progress.loss_steps = 0.0, 0
         progress.evaluations += 1
@@ -327,8 +352,16 @@ class Training:
     def save(self) -> None:
         """Save the state, from which `resume` continues exactly."""
         self.progress.seconds = self.spent
-        write_state(self.directory.state, asdict(self.progress), self.learner.arrays())
+        with self.stop.saving:
+            write_state(self.directory.state, asdict(self.progress), self.learner.arrays())
         self.saved = self.spent
+
+    def _give_up(self) -> None:
+        """Tell how to continue, when a step takes too long to wait for it."""
+        self.reporter.note(
+            "Stopped without waiting for the step; what was not saved yet is done again. "
+            f"Continue: textgen train --resume --name {shlex.quote(self.directory.name)}"
+        )
 
 
 def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from json import dumps
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -111,7 +112,9 @@ def train(
         try:
             progress, seconds = run_training(directory, run, reporter, tensorboard)
         except Stopped:
-            reporter.note(f"Stopped. Continue: textgen train --resume --name {directory.name}")
+            reporter.note(
+                f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
+            )
             raise
     summary = summarize(directory, run, progress, seconds)
     for line in filter(None, summary_lines(directory, run, progress, summary)):
@@ -241,4 +244,4 @@ def summary_lines(
         f"{summary['chars_per_second']:,.0f} characters/s, {summary['seconds']:,.0f} s"
     )
     yield f"{directory.model}"
-    yield f"Next: textgen sample --model {directory.name}"
+    yield f"Next: textgen sample --model {quote(directory.name)}"
