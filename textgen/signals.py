@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 4.0  # seconds from the first signal to the end of the process
+GRACE = 3.0  # seconds from the first signal to the end of the process
 
 
 class Stopped(SystemExit):
-    """A signal asked for the end; the exit status is 128 plus its number."""
+    """A signal asked for the end.
+
+    Attributes:
+        status: of the process, 128 plus the signal's number.
+    """
 
     def __init__(self, number: int):
-        super().__init__(128 + number)
+        self.status = 128 + number
+        super().__init__(self.status)
 
 
 def stop_on_signals() -> None:
@@ -29,70 +34,86 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
+@contextmanager
+def ended_by_signals(tell: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """While entered, a signal ends the process at once, after `tell`.
+
+    For imports of compiled modules, which turn an exception that comes between into an
+    ImportError.
+    """
+    with StopSignal(tell) as stop:
+        with stop.nothing_at_stake():
+            yield
+        stop.check()
+
+
 class StopSignal:
     """While entered, the first signal is noted and the second ends the process at once.
 
     Python's own handlers wait until a call of compiled code returns, and compiling a
     network takes many seconds. So a thread, which the system tells of every signal, ends
-    the process when the second one comes, or `GRACE` seconds after the first.
+    the process when the second one comes, `GRACE` seconds after the first, or at once while
+    nothing is at stake.
 
     Args:
-        give_up: is called by that thread before it ends the process for want of time.
+        tell: is called by that thread before it ends the process, save by the second signal.
 
     Attributes:
         received: the number of the signal, or None.
         saving: a lock; whoever holds it may finish, however long that takes.
     """
 
-    def __init__(self, give_up: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, tell: Callable[[], object] = lambda: None) -> None:
         self.received: int | None = None
         self.saving = threading.Lock()
-        self._give_up = give_up
+        self._tell = tell
+        self._grace = GRACE
         self._over = threading.Event()
-        self._raises = False
+
+    def check(self) -> None:
+        """Raise `Stopped` if a signal came."""
+        if self.received is not None:
+            raise Stopped(self.received)
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """While entered, a signal raises `Stopped`, as nothing is at stake."""
-        self._raises = True
+    def nothing_at_stake(self) -> Iterator[None]:
+        """While entered, a signal ends the process at once; one that came before raises."""
+        self._grace = 0.0
         try:
-            if self.received is not None:
-                raise Stopped(self.received)
+            self.check()
             yield
         finally:
-            self._raises = False
+            self._grace = GRACE
 
     def __enter__(self) -> "StopSignal":
-        self._told, self._tell = socket.socketpair()
-        self._tell.setblocking(False)
+        self._signals, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
-        self._wakeup = signal.set_wakeup_fd(self._tell.fileno(), warn_on_full_buffer=False)
+        self._woken = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        if self._raises:
-            raise Stopped(number)
 
     def _watch(self) -> None:
         """Take the numbers of signals as they come; 0 says that all is over."""
         first = True
-        while number := self._told.recv(1)[0]:
+        while number := self._signals.recv(1)[0]:
             if number not in SIGNALS:
                 continue
             if not first:
                 os._exit(128 + number)
             first = False
-            timer = threading.Timer(GRACE, self._out_of_time, [number])
+            timer = threading.Timer(self._grace, self._out_of_time, [number])
             timer.daemon = True
             timer.start()
 
     def _out_of_time(self, number: int) -> None:
         with self.saving:
             if not self._over.is_set():
-                self._give_up()
+                self._tell()
                 os._exit(128 + number)
 
     def __exit__(
@@ -104,8 +125,8 @@ class StopSignal:
         self._over.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        self._tell.send(b"\0")
+        signal.set_wakeup_fd(self._woken)
+        self._wake.send(b"\0")
         self._watcher.join()
-        self._told.close()
-        self._tell.close()
+        self._signals.close()
+        self._wake.close()

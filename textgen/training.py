@@ -140,7 +140,7 @@ class Training:
         self.reporter = reporter
         self.callbacks = callbacks
         self.progress = Progress()
-        self.stop = StopSignal(self._give_up)
+        self.stop = StopSignal(self._tell_of_the_end)
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = self._batches()
         self.learner = Learner(run.model, run.train, len(run.vocabulary))
@@ -150,6 +150,7 @@ class Training:
         self.evaluation_seconds = 0.0
         self.compiled = False
         self.spent_before = 0.0
+        self.saved = self.evaluated = self.spent
 
     def _batches(self) -> Streams | Windows:
         model, train = self.run.model, self.run.train
@@ -291,7 +292,7 @@ class Training:
         progress = self.progress
         begun = time.monotonic()
         self.save()  # so that measuring, which may take minutes, can be stopped at once
-        with self.stop.at_once():
+        with self.stop.nothing_at_stake():
             val_loss = self.learner.evaluate(self.holdout)
         self._check(val_loss, "hold-out loss", progress.step)
         progress.val_loss = val_loss
@@ -356,12 +357,13 @@ class Training:
             write_state(self.directory.state, asdict(self.progress), self.learner.arrays())
         self.saved = self.spent
 
-    def _give_up(self) -> None:
-        """Tell how to continue, when a step takes too long to wait for it."""
-        self.reporter.note(
-            "Stopped without waiting for the step; what was not saved yet is done again. "
-            f"Continue: textgen train --resume --name {shlex.quote(self.directory.name)}"
-        )
+    def _tell_of_the_end(self) -> None:
+        """Say how to continue from the last state, where none of now can be waited for."""
+        minutes = (self.spent - self.saved) / 60
+        lost = f" The last {minutes:.1f} minutes are done again." if minutes > 0.1 else ""
+        name = shlex.quote(self.directory.name)
+        self.reporter.note(f"Stopped.{lost} Continue: textgen train --resume --name {name}")
+        self.reporter.close()
 
 
 def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:

@@ -1,6 +1,7 @@
 """`textgen train`."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
 from textgen.cli.terminal import one_blas_thread
 from textgen.config import CELLS, OPTIMIZERS, PRESETS, TARGETS, Cleaning
 from textgen.errors import TextgenError
-from textgen.signals import Stopped, stop_on_signals
+from textgen.signals import Stopped, ended_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
     from textgen.checkpoint import RunDirectory
@@ -111,16 +112,19 @@ def train(
     with opened(sources, name, resume, overwrite, options, reporter) as (directory, run):
         try:
             progress, seconds = run_training(directory, run, reporter, tensorboard)
-        except Stopped:
-            reporter.note(
-                f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
-            )
-            raise
+        except Stopped as stopped:
+            reporter.note(stopped_line(directory))
+            os._exit(stopped.status)  # all is saved, and TensorFlow may take seconds to shut down
     summary = summarize(directory, run, progress, seconds)
     for line in filter(None, summary_lines(directory, run, progress, summary)):
         reporter.note(line)
     if json:
         click.echo(dumps(summary))
+
+
+def stopped_line(directory: "RunDirectory") -> str:
+    """How to continue a run that was stopped."""
+    return f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
 
 
 def make_reporter(quiet: bool) -> "Reporter":
@@ -142,9 +146,10 @@ def opened(
     reporter: "Reporter",
 ) -> "Iterator[tuple[RunDirectory, Run]]":
     """The run directory to train in, new or to be continued, with its lock held."""
-    from textgen.checkpoint import ROOT
-    from textgen.corpus import open_sources, source_names, source_stem
-    from textgen.opening import Request, earlier_run, new_run
+    with ended_by_signals():
+        from textgen.checkpoint import ROOT
+        from textgen.corpus import open_sources, source_names, source_stem
+        from textgen.opening import Request, earlier_run, new_run
 
     unnamed = not sources and not resume
     if unnamed:
@@ -187,12 +192,13 @@ def run_training(
     from textgen.native import native_stderr_muted
 
     with native_stderr_muted():
-        from textgen.encoding import open_ids
-        from textgen.training import Training, tensorboard_callback
+        with ended_by_signals(lambda: reporter.note(stopped_line(directory))):
+            from textgen.encoding import open_ids
+            from textgen.training import Training, tensorboard_callback
 
-        ids = open_ids(directory.text, len(run.vocabulary))
-        callbacks = [tensorboard_callback(directory)] if tensorboard else []
-        training = Training(directory, run, ids, STARTED, reporter, callbacks)
+            ids = open_ids(directory.text, len(run.vocabulary))
+            callbacks = [tensorboard_callback(directory)] if tensorboard else []
+            training = Training(directory, run, ids, STARTED, reporter, callbacks)
         try:
             return training.train(), training.spent
         finally:
