@@ -88,8 +88,10 @@ def _widen(path: Path, size: int, old: np.dtype, vocabulary_size: int) -> np.dty
     """Rewrite `size` bytes of ids in the dtype that a grown vocabulary needs."""
     new = id_dtype(vocabulary_size)
     count = size // old.itemsize
-    with path.open("rb+") as file:
-        file.truncate(count * new.itemsize)
+    with path.open("ab") as file:
+        # Not a hole: on a full disk, filling one through a memory map would end the process.
+        for start in range(size, count * new.itemsize, REMAP_BLOCK):
+            file.write(bytes(min(REMAP_BLOCK, count * new.itemsize - start)))
     if not count:
         return new
     # Back to front, so that no id is overwritten before it is read.
