@@ -1,4 +1,10 @@
-"""The compiled training step and evaluation: one gradient, one update, one XLA program."""
+"""The compiled training step and evaluation.
+
+On a CPU a step is an XLA program for the gradients of each part of the batch, one a core, and
+one for the update.
+"""
+
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -7,6 +13,7 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainConfig
 from textgen.dropout import dropout_mask
 from textgen.model import StackedModel, States
+from textgen.parts import cut, join, mean, part_count, take
 from textgen.state import check_arrays
 from textgen.windows import PIECE, Batch, HoldoutBatch, holdout_batches
 
@@ -33,6 +40,12 @@ def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
     return optimizer
 
 
+def _compiled(function: Callable) -> Callable:
+    """The function as an XLA program; cuDNN's kernels cannot be part of one."""
+    compiled = not tf.config.list_physical_devices("GPU")
+    return tf.function(function, jit_compile=compiled, autograph=False)
+
+
 class Learner:
     """A model with its optimizer and its carried state.
 
@@ -51,10 +64,11 @@ class Learner:
         self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.carried = self.model.zero_state(train.batch_size)
-        # cuDNN's kernels cannot be part of an XLA program.
-        compiled = not tf.config.list_physical_devices("GPU")
-        self._step = tf.function(self._train_step, jit_compile=compiled, autograph=False)
-        self._losses = tf.function(self._evaluate_chunk, jit_compile=compiled, autograph=False)
+        self.parts = cut(train.batch_size, part_count(train.batch_size))
+        self._gradients = _compiled(self._part_gradients)
+        self._update = _compiled(self._apply_gradients)
+        self._step = tf.function(self._train_step, autograph=False)
+        self._losses = _compiled(self._evaluate_chunk)
 
     def step(self, number: int, batch: Batch, learning_rate: float) -> float:
         """Train on one batch.
@@ -85,20 +99,39 @@ class Learner:
         number: tf.Tensor,
         carried: States,
     ) -> tuple[tf.Tensor, States]:
+        before = [[state * keep for state in layer] for layer in carried]
+        results = [
+            self._gradients(*take((inputs, targets, before), part), number, tf.constant(part.start))
+            for part in self.parts
+        ]
+        losses, gradients, after = zip(*results, strict=True)
+        self._update(gradients)
+        return mean(losses, self.parts), join(after)
+
+    def _part_gradients(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        states: States,
+        number: tf.Tensor,
+        first_row: tf.Tensor,
+    ) -> tuple[tf.Tensor, list[tf.Tensor], States]:
+        """Mean loss of some rows, its gradients, and the states after them."""
+
         def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
             shape = tuple(outputs.shape)
             return outputs * dropout_mask(
-                shape, self.config.dropout, self.train.seed, number, layer, 0
+                shape, self.config.dropout, self.train.seed, number, layer, first_row
             )
 
-        states = [[state * keep for state in layer] for layer in carried]
         with tf.GradientTape() as tape:
             logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses)
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss, after
+        return loss, tape.gradient(loss, self.model.trainable_variables), after
+
+    def _apply_gradients(self, gradients: list[list[tf.Tensor]]) -> None:
+        self.optimizer.apply(mean(gradients, self.parts), self.model.trainable_variables)
 
     def evaluate(self, holdout: np.ndarray) -> float:
         """The mean loss of the hold-out under the weights to keep, in nats a character.

@@ -1,0 +1,38 @@
+"""Dropout masks: the right share, no pattern, the same however the batch is divided."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from textgen.dropout import dropout_mask
+
+SHAPE = (16, 50, 64)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5, 0.9])
+def test_share_of_zeros_and_mean(rate: float) -> None:
+    mask = dropout_mask(SHAPE, rate, 1, 2, 0, 0).numpy()
+    elements = mask.size
+    assert abs(np.mean(mask == 0) - rate) < 5 * np.sqrt(rate * (1 - rate) / elements)
+    assert np.allclose(np.unique(mask), [0, 1 / (1 - rate)])
+
+
+def test_rows_are_the_same_however_the_batch_is_divided() -> None:
+    whole = dropout_mask(SHAPE, 0.3, 5, 7, 1, 0).numpy()
+    compiled = tf.function(dropout_mask, jit_compile=True)
+    second = compiled((6, 50, 64), 0.3, 5, tf.constant(7, tf.int64), 1, tf.constant(10))
+    np.testing.assert_array_equal(second, whole[10:])
+
+
+@pytest.mark.parametrize("changed", [(2**40, 7, 1, 0), (5, 8, 1, 0), (5, 7, 2, 0), (5, 7, 1, 16)])
+def test_seed_step_layer_and_row_each_change_the_mask(changed: tuple) -> None:
+    one = dropout_mask(SHAPE, 0.5, 5, 7, 1, 0).numpy() > 0
+    other = dropout_mask(SHAPE, 0.5, *changed).numpy() > 0
+    assert abs(np.mean(one == other) - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_neighbours_are_independent(axis: int) -> None:
+    kept = dropout_mask(SHAPE, 0.5, 3, 1, 0, 0).numpy() > 0
+    same = kept == np.roll(kept, 1, axis)
+    assert abs(same.mean() - 0.5) < 0.02

@@ -1,0 +1,49 @@
+"""A batch in parts: the same compiled program side by side, one a core.
+
+A recurrent layer is a chain of small matrix products. Threads that share each product meet after
+every one of them; parts of the batch, with a program each, meet once a step. XLA programs run side
+by side when a `tf.function` that is not compiled itself calls them and none needs another's result.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import tensorflow as tf
+
+from textgen.sampling import available_cores
+
+LEAST_ROWS = 8  # of a part: below, a product takes hardly less time for fewer rows
+
+
+def part_count(rows: int) -> int:
+    """Into how many parts a batch of `rows` is best cut on this machine."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return max(1, min(available_cores(), rows // LEAST_ROWS))
+
+
+def cut(rows: int, parts: int) -> list[slice]:
+    """The rows of each part, as equal in number as they can be."""
+    edges = [rows * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def take(nested: Any, rows: slice) -> Any:
+    """The same rows of every tensor of a nested structure."""
+    return tf.nest.map_structure(lambda tensor: tensor[rows], nested)
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """The nested structure whose tensors hold the rows of all parts in turn."""
+    return tf.nest.map_structure(lambda *tensors: tf.concat(tensors, 0), *parts)
+
+
+def mean(parts: Sequence[Any], rows: Sequence[slice]) -> Any:
+    """The mean of every tensor over the parts, each weighted by its number of rows."""
+    shares = [(part.stop - part.start) / rows[-1].stop for part in rows]
+
+    def weighted(*tensors: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([share * tensor for share, tensor in zip(shares, tensors, strict=True)])
+
+    return tf.nest.map_structure(weighted, *parts)
