@@ -8,9 +8,17 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# No test asserts a time: the machine may be busy.
+settings.register_profile("textgen", deadline=None)
+settings.load_profile("textgen")
 # Before NumPy is imported: two BLAS threads fight with the other test process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# So that processes of the tests find the tests' own modules.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 

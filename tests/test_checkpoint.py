@@ -180,11 +180,12 @@ print(sorted({"keras", "tensorflow", "h5py"} & set(sys.modules)))
 def test_loading_takes_hardly_more_memory_than_the_file(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "m", tiny_model(ModelConfig(units=(700, 700)), seed=3))
     code = """
-import resource, sys
+import sys
+from peak_memory import peak_kilobytes
 from textgen.checkpoint import load_model
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kilobytes()
 model = load_model(sys.argv[1])
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+print(1024 * (peak_kilobytes() - before))
 """
     assert int(python(code, path).stdout) < 1.5 * path.stat().st_size + (4 << 20)
 

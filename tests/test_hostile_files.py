@@ -100,18 +100,29 @@ COMMANDS = {
 }
 
 
+# Runs the command and notes its peak memory in the file that is named first.
+MEASURED = """
+import atexit, pathlib, sys
+from peak_memory import peak_kilobytes
+noted = pathlib.Path(sys.argv.pop(1))
+atexit.register(lambda: noted.write_text(str(peak_kilobytes())))
+from textgen.cli import main
+main(prog_name="textgen")
+"""
+
+
 def run(folder: Path, *arguments: str | Path) -> tuple[int, str, int]:
     """Run textgen: its exit status, its stderr, and its peak memory in MB."""
-    command = [sys.executable, "-m", "textgen", *map(str, arguments)]
-    with (folder / "stderr").open("w+b") as errors:
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        errors.seek(0)
-        message = errors.read().decode()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, message, usage.ru_maxrss >> 10
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, folder / "peak", *map(str, arguments)],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr, int((folder / "peak").read_text()) >> 10
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
