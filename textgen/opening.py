@@ -70,6 +70,7 @@ def new_run(
     check_name(request, root)
     remove_unfinished(root)  # in a container the process ids of all trainers may be the same
     folder = root / f"{UNFINISHED}{os.getpid()}"
+    had_root = root.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)  # a trainer killed here left it empty
     except OSError as error:
@@ -86,6 +87,9 @@ def new_run(
             path = place(folder, request, root)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if not had_root:
+                with suppress(OSError):  # another trainer may have a run there by now
+                    root.rmdir()
             if isinstance(error, OSError):
                 raise not_written(error.filename2 or error.filename or folder, error) from error
             raise
