@@ -9,7 +9,11 @@ the best and the median time of each, characters a second by the best, the ratio
 and by median, and the share of the machine's own rate in a float32 product of two 2048 x 2048
 matrices (by TensorFlow, best of the same rounds). Counted for that share are 6 operations for each
 weight of the recurrent kernels, of the input kernels above the first layer and of the logits, for
-each character. The one-hot input counts nothing: rows of the kernel are gathered.
+each character. The one-hot input counts nothing, though textgen multiplies by it.
+
+On a busy machine wall-clock times of programs with several threads say little. `--one-core` gives
+each candidate one core and measures its processor time; halve the batch of a shape to see what
+one of two cores does.
 """
 
 import argparse
@@ -106,7 +110,11 @@ def product(_: Shape) -> Callable[[], object]:
     import tensorflow as tf
 
     matrix = tf.random.uniform((PRODUCT, PRODUCT))
-    return lambda: (matrix @ matrix)[0, 0].numpy()
+
+    def step() -> float:
+        return float((matrix @ matrix)[0, 0])
+
+    return step
 
 
 CANDIDATES: dict[str, Callable[[Shape], Callable[[], object]]] = {
@@ -118,8 +126,11 @@ CANDIDATES: dict[str, Callable[[Shape], Callable[[], object]]] = {
 }
 
 
-def work(name: str, shape: Shape) -> None:
+def work(name: str, shape: Shape, one_core: bool) -> None:
     """A candidate's process: for each number on stdin, time steps for so many seconds."""
+    if one_core:
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    clock = time.process_time if one_core else time.perf_counter
     step = CANDIDATES[name](shape)
     begun = time.perf_counter()
     step()
@@ -128,20 +139,20 @@ def work(name: str, shape: Shape) -> None:
     for line in sys.stdin:
         times, end = [], time.perf_counter() + float(line)
         while time.perf_counter() < end or not times:
-            begun = time.perf_counter()
+            begun = clock()
             step()
-            times.append(time.perf_counter() - begun)
+            times.append(clock() - begun)
         print(json.dumps(times), flush=True)
 
 
 class Candidate:
     """A candidate's process and the times it has told."""
 
-    def __init__(self, name: str, shape: str, python: str):
+    def __init__(self, name: str, shape: str, python: str, one_core: bool):
         self.name = name
         self.times: list[float] = []
         self.process = subprocess.Popen(
-            [python, __file__, "--work", name, "--shapes", shape],
+            [python, __file__, "--work", name, "--shapes", shape, *["--one-core"] * one_core],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -169,16 +180,17 @@ class Candidate:
         self.process.communicate()
 
 
-def measure(shape: str, rounds: int, seconds: float, torch_python: str | None) -> None:
+def measure(shape: str, options: argparse.Namespace) -> None:
     """Measure one shape and print its rows of the table."""
-    names = [name for name in CANDIDATES if name != "torch" or torch_python]
+    pythons = dict.fromkeys(CANDIDATES, sys.executable) | {"torch": options.torch_python}
     candidates = {
-        name: Candidate(name, shape, torch_python if name == "torch" else sys.executable)
-        for name in names
+        name: Candidate(name, shape, python, options.one_core)
+        for name, python in pythons.items()
+        if python
     }
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for candidate in candidates.values():
-            candidate.measure(seconds)
+            candidate.measure(options.seconds)
     for candidate in candidates.values():
         candidate.stop()
     rate = 2 * PRODUCT**3 / min(candidates.pop("matrix product").times)
@@ -209,13 +221,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="turns of each candidate")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     parser.add_argument("--torch-python", help="a Python that has torch; without it, no torch")
+    parser.add_argument("--one-core", action="store_true", help="processor time on one core")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(options.work, parse_shape(options.shapes[0]))
+        work(options.work, parse_shape(options.shapes[0]), options.one_core)
         return
     for shape in options.shapes:
-        measure(shape, options.rounds, options.seconds, options.torch_python)
+        measure(shape, options)
 
 
 if __name__ == "__main__":
