@@ -72,6 +72,12 @@ class SampleConfig:
     temperatures: tuple[float, ...] = (0.8,)
 
 
+# What a run may be told to do; with more, numbers would overflow.
+MOST_ROWS = 1 << 20  # of a batch, and characters from one window to the next
+MOST_EPOCHS = 10**9
+MOST_MINUTES = 1e9
+LEAST_SPLIT = 1e-6  # the share that is trained on may be as small
+
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "nadam", "adagrad")
 
 

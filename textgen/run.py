@@ -1,6 +1,8 @@
 """What a run is: settings and text, kept in `run.json` beside the state."""
 
 import json
+import math
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +13,18 @@ import numpy as np
 from textgen import model_file, schema
 from textgen.archive import open_untrusted
 from textgen.atomic import atomic_write, shown
-from textgen.config import OPTIMIZERS, Cleaning, ModelConfig, SampleConfig, TrainConfig
+from textgen.config import (
+    GATES,
+    LEAST_SPLIT,
+    MOST_EPOCHS,
+    MOST_MINUTES,
+    MOST_ROWS,
+    OPTIMIZERS,
+    Cleaning,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+)
 from textgen.errors import TextgenError
 from textgen.model_file import Model
 from textgen.vocabulary import Vocabulary
@@ -116,7 +129,8 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
 
     if enough(characters):
         return
-    needed = int(model.seq_length / max(split, 1 - split))
+    window = model.seq_length
+    needed = int(max((window + 1) / split, min(window / (1 - split), MOST_HOLDOUT + window))) - 1
     while not enough(needed):
         needed += 1
     raise TextgenError(
@@ -124,6 +138,29 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
         f"--validation-split {split:g} it must have at least {needed:,}. "
         "Give more text or a smaller --seq-length."
     )
+
+
+def check_memory(model: ModelConfig, train: TrainConfig, vocabulary_size: int) -> None:
+    """See that training fits into this machine's memory, before the system ends it for that.
+
+    Weights, gradients and two moments of each; activations and their gradients. That is the
+    least it can take.
+
+    Raises:
+        TextgenError: it does not fit.
+    """
+    weights = sum(math.prod(shape) for shape in model.weight_shapes(vocabulary_size).values())
+    wide = sum((GATES[model.cell] + 1) * units for units in model.units)
+    activations = train.batch_size * model.seq_length * (wide + vocabulary_size)
+    needed = 4 * (4 * weights + 2 * activations)
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise TextgenError(
+            f"Training this takes at least {needed / 1e9:,.0f} GB of memory, and this machine has "
+            f"{memory / 1e9:,.0f} GB. Choose fewer --units, a smaller --batch-size or --seq-length."
+        )
 
 
 def differences(wanted: dict[str, Any], run: Run) -> list[str]:
@@ -218,13 +255,13 @@ def _train(value: Any) -> TrainConfig:
         return None if value[name] is None else schema.number(value[name], low, high, name)
 
     def optional_count(name: str) -> int | None:
-        return None if value[name] is None else schema.integer(value[name], 1, 10**9, name)
+        return None if value[name] is None else schema.integer(value[name], 1, MOST_EPOCHS, name)
 
     return TrainConfig(
-        batch_size=schema.integer(value["batch_size"], 1, 1 << 20, "batch_size"),
+        batch_size=schema.integer(value["batch_size"], 1, MOST_ROWS, "batch_size"),
         epochs=optional_count("epochs"),
-        minutes=optional("minutes", 0, 1e9),
-        step=schema.integer(value["step"], 1, 1 << 20, "step"),
+        minutes=optional("minutes", 0, MOST_MINUTES),
+        step=schema.integer(value["step"], 1, MOST_ROWS, "step"),
         optimizer=schema.choice(value["optimizer"], OPTIMIZERS, "optimizer"),
         learning_rate=schema.number(value["learning_rate"], 0, 1e6, "learning_rate"),
         schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
@@ -232,7 +269,7 @@ def _train(value: Any) -> TrainConfig:
         clipnorm=optional("clipnorm", 0, 1e9),
         averaging=schema.number(value["averaging"], 0, 1, "averaging"),
         validation_split=schema.number(
-            value["validation_split"], 1e-9, 1 - 1e-9, "validation_split"
+            value["validation_split"], LEAST_SPLIT, 1 - LEAST_SPLIT, "validation_split"
         ),
         patience=optional_count("patience"),
         seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),

@@ -8,12 +8,14 @@ killed and resumed equals one that was not; a run with `--minutes` is the except
 import math
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from textgen import schema
 from textgen.atomic import atomic_write, not_written
@@ -113,6 +115,18 @@ def learning_rate(train: TrainConfig, done: float) -> float:
     return train.learning_rate * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
 
 
+@contextmanager
+def full_memory_told() -> Iterator[None]:
+    """Turn what Python and TensorFlow raise when memory runs out into one line."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise TextgenError(
+            "The memory does not suffice for this training. Choose fewer --units, a smaller "
+            "--batch-size or --seq-length, or close other programs."
+        ) from None
+
+
 class Training:
     """One run in training.
 
@@ -125,6 +139,7 @@ class Training:
         callbacks: Keras callbacks, called as `model.fit` calls them.
     """
 
+    @full_memory_told()
     def __init__(
         self,
         directory: RunDirectory,
@@ -196,6 +211,7 @@ class Training:
         interval = max(self.budget / MOST_EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
         return self.spent >= self.evaluated + interval
 
+    @full_memory_told()
     def train(self) -> Progress:
         """Train until the run is over.
 

@@ -15,7 +15,17 @@ import click
 
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
 from textgen.cli.terminal import one_blas_thread
-from textgen.config import CELLS, OPTIMIZERS, PRESETS, TARGETS, Cleaning
+from textgen.config import (
+    CELLS,
+    LEAST_SPLIT,
+    MOST_EPOCHS,
+    MOST_MINUTES,
+    MOST_ROWS,
+    OPTIMIZERS,
+    PRESETS,
+    TARGETS,
+    Cleaning,
+)
 from textgen.errors import TextgenError
 from textgen.signals import Stopped, ended_by_signals, stop_on_signals
 
@@ -28,7 +38,8 @@ if TYPE_CHECKING:
 # The command began when the interpreter did, about as long ago as the CPU time it has used.
 STARTED = time.monotonic() - time.process_time()
 BUILTIN = "builtin:runaway-echo"
-POSITIVE = click.IntRange(min=1)
+ROWS = click.IntRange(1, MOST_ROWS)
+EPOCHS = click.IntRange(1, MOST_EPOCHS)
 
 
 class Units(click.ParamType):
@@ -49,6 +60,19 @@ class Units(click.ParamType):
         return units
 
 
+class Finite(click.FloatRange):
+    """A number in a range; click's own lets `nan` pass, and `inf` where there is no end."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error for anything else."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 @click.command()
 @source_arguments(required=False)
 @click.option("--name", help="What to call the run.  [default: after the source]")
@@ -57,25 +81,25 @@ class Units(click.ParamType):
 @click.option("--preset", type=click.Choice(["default", *PRESETS]), help="A whole program.")
 @click.option("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
 @click.option("--units", type=Units(), help="Units of each layer, such as 256,256,128.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="After each layer.")
+@click.option("--dropout", type=Finite(0, 1, max_open=True), help="After each layer.")
 @click.option("--seq-length", type=click.IntRange(1, 65536), help="Window length in characters.")
-@click.option("--step", type=POSITIVE, help="Stride between windows (targets last only).")
+@click.option("--step", type=ROWS, help="Stride between windows (targets last only).")
 @click.option("--targets", type=click.Choice(TARGETS), help="What a window predicts.")
-@click.option("--batch-size", type=POSITIVE, help="Windows a step.")
-@click.option("--epochs", type=POSITIVE, help="Passes over the text.")
+@click.option("--batch-size", type=ROWS, help="Windows a step.")
+@click.option("--epochs", type=EPOCHS, help="Passes over the text.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(0, MOST_MINUTES, min_open=True),
     help="Time for the whole command; model and schedule are sized to it.",
 )
 @click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Keras's optimizer.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The highest.")
+@click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The highest.")
 @click.option(
     "--validation-split",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Finite(LEAST_SPLIT, 1 - LEAST_SPLIT),
     help="Share of the text, its tail, that is held out.  [default: 0.1]",
 )
-@click.option("--patience", type=POSITIVE, help="Evaluations without a better one before it stops.")
+@click.option("--patience", type=EPOCHS, help="Evaluations without a better one before it stops.")
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
 @cleaning_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run directory.")
