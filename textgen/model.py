@@ -13,7 +13,7 @@ from textgen import recurrence
 from textgen.config import ModelConfig
 
 STOCK_CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
-FAST_CELLS = STOCK_CELLS | {"lstm": recurrence.LSTM, "gru": recurrence.GRU}
+FAST_CELLS = {"lstm": recurrence.LSTM, "gru": recurrence.GRU, "rnn": recurrence.SimpleRNN}
 
 # The recurrent state of every layer: [[h, c], ...] for LSTM, [[h], ...] otherwise,
 # each (batch, units) float32.
@@ -68,10 +68,10 @@ class StackedModel(keras.Model):
             Logits (batch, time, vocabulary), or (batch, vocabulary) for targets last; and
             the states after the last character.
         """
-        outputs = ops.one_hot(ids, self.vocabulary_size)
-        after = []
+        outputs, after = ids, []
         for number, (layer, before) in enumerate(zip(self.recurrent, states, strict=True)):
-            outputs, *state = layer(outputs, initial_state=before)
+            run = layer if number else layer.of_ids
+            outputs, *state = run(outputs, initial_state=before)
             after.append(state)
             if drop is not None:
                 outputs = drop(number, outputs)

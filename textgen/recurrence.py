@@ -1,12 +1,12 @@
-"""The fast LSTM and GRU: stock Keras's weights and results, in less time.
+"""The fast LSTM, GRU and SimpleRNN: stock Keras's weights and results, in less time.
 
-`LSTM` and `GRU` are `keras.layers.LSTM` and `keras.layers.GRU` with the same constructor,
-weights, outputs and gradients (to float32 rounding). On a GPU, and for configurations that no
+`LSTM`, `GRU` and `SimpleRNN` are those of `keras.layers` with the same constructor, weights,
+outputs and gradients (to float32 rounding). On a GPU, and for configurations that no
 textgen model has, they leave the work to stock Keras. Masks are refused.
 
 `lstm`, `gru` and `simple_rnn` are the same layers as functions of tensors, time-major:
 (time, batch, features). They also take integer ids (time, batch) and gather rows of the kernel
-where a layer would multiply it by a one-hot matrix.
+where a layer would multiply it by a one-hot matrix; the layers do so in `of_ids`.
 
 How a layer works (Appleyard, Kocisky and Blunsom 2016, "Optimizing Performance of Recurrent
 Neural Networks on GPUs"): the input projection of the whole window is one product before the
@@ -308,78 +308,86 @@ def _compiled(layer: Callable) -> Callable:
     return tf.function(layer, jit_compile=True, autograph=False)
 
 
-_LSTM = _compiled(lstm)
-_GRU = _compiled(gru)
+_LSTM, _GRU, _SIMPLE_RNN = _compiled(lstm), _compiled(gru), _compiled(simple_rnn)
 
 
-def _run_layer(
-    function: Callable, layer: keras.layers.RNN, sequences: tf.Tensor, states: list[tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """Run `function` for a Keras layer; returns what `keras.layers.RNN.inner_loop` returns."""
-    cell = layer.cell
-    weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
-    outputs, *after = function(
-        tf.transpose(sequences, [1, 0, 2]),
-        *(tf.convert_to_tensor(weight) for weight in weights),
-        *states,
-    )
-    last = after[0]
-    if layer.return_sequences:
-        return last, tf.transpose(outputs, [1, 0, 2]), after
-    return last, last[:, None], after
+class _Fast(keras.layers.RNN):
+    """What the fast layers share; the first base of each, before Keras's class.
 
+    Raises:
+        ValueError: at the call, when there is a mask.
+    """
 
-def _is_ours(layer: keras.layers.RNN) -> bool:
-    """Whether the functions of this module serve the layer's configuration on this machine."""
-    cell = layer.cell
-    return (
-        cell.activation is keras.activations.tanh
-        and cell.recurrent_activation is keras.activations.sigmoid
-        and cell.use_bias
-        and cell.compute_dtype == "float32"
-        and not (cell.dropout or cell.recurrent_dropout)
-        and not (layer.go_backwards or layer.unroll)
-        and not tf.config.list_logical_devices("GPU")
-    )
+    function: Callable
 
-
-def _refuse_mask(mask: Any) -> None:
-    if mask is not None:
-        raise ValueError(
-            "textgen's recurrent layers take no mask. Received: a mask for `sequences`. "
-            "Use windows of one length, or keras.layers.LSTM or keras.layers.GRU."
+    def served(self) -> bool:
+        """Whether this module serves the layer's configuration on this machine."""
+        cell = self.cell
+        return (
+            cell.activation is keras.activations.tanh
+            and getattr(cell, "recurrent_activation", None) in (None, keras.activations.sigmoid)
+            and getattr(cell, "reset_after", True)
+            and cell.use_bias
+            and cell.compute_dtype == "float32"
+            and not (cell.dropout or cell.recurrent_dropout)
+            and not (self.go_backwards or self.unroll)
+            and not tf.config.list_logical_devices("GPU")
         )
 
-
-class LSTM(keras.layers.LSTM):
-    """`keras.layers.LSTM`, faster on a CPU; same arguments, weights and results.
-
-    Raises:
-        ValueError: at the call, when there is a mask.
-    """
-
     def inner_loop(
         self, sequences: tf.Tensor, initial_state: Any, mask: Any, training: bool = False
     ) -> tuple:
         """Run the window; see `keras.layers.RNN.inner_loop`."""
-        _refuse_mask(mask)
-        if not _is_ours(self):
+        if mask is not None:
+            raise ValueError(
+                "textgen's recurrent layers take no mask. Received: a mask for `sequences`. "
+                "Use windows of one length, or the layers of keras.layers."
+            )
+        if not self.served():
             return super().inner_loop(sequences, initial_state, mask, training)
-        return _run_layer(_LSTM, self, sequences, initial_state)
+        outputs, *states = self._run(sequences, initial_state)
+        return states[0], outputs if self.return_sequences else states[0][:, None], states
+
+    def of_ids(self, ids: tf.Tensor, initial_state: list[tf.Tensor]) -> tuple:
+        """The layer's outputs and states for one-hot input, without making it.
+
+        Args:
+            ids: (batch, time) int32.
+            initial_state: before the window, each (batch, units).
+
+        Returns:
+            outputs (batch, time, units), and each state after the window.
+        """
+        if self.served():
+            return self._run(ids, initial_state)
+        one_hot = keras.ops.one_hot(ids, self.cell.kernel.shape[0])
+        return self(one_hot, initial_state=initial_state)
+
+    def _run(self, inputs: tf.Tensor, states: list[tf.Tensor]) -> tuple:
+        """Run the layer's function, which is time-major, on (batch, time, ...)."""
+        cell = self.cell
+        weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
+        outputs, *after = type(self).function(
+            tf.transpose(inputs, [1, 0, *range(2, len(inputs.shape))]),
+            *(tf.convert_to_tensor(weight) for weight in weights),
+            *states,
+        )
+        return tf.transpose(outputs, [1, 0, 2]), *after
 
 
-class GRU(keras.layers.GRU):
-    """`keras.layers.GRU`, faster on a CPU; same arguments, weights and results.
+class LSTM(_Fast, keras.layers.LSTM):
+    """`keras.layers.LSTM`, faster on a CPU; same arguments, weights and results."""
 
-    Raises:
-        ValueError: at the call, when there is a mask.
-    """
+    function = staticmethod(_LSTM)
 
-    def inner_loop(
-        self, sequences: tf.Tensor, initial_state: Any, mask: Any, training: bool = False
-    ) -> tuple:
-        """Run the window; see `keras.layers.RNN.inner_loop`."""
-        _refuse_mask(mask)
-        if not (_is_ours(self) and self.cell.reset_after):
-            return super().inner_loop(sequences, initial_state, mask, training)
-        return _run_layer(_GRU, self, sequences, initial_state)
+
+class GRU(_Fast, keras.layers.GRU):
+    """`keras.layers.GRU`, faster on a CPU; same arguments, weights and results."""
+
+    function = staticmethod(_GRU)
+
+
+class SimpleRNN(_Fast, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN`, faster on a CPU; same arguments, weights and results."""
+
+    function = staticmethod(_SIMPLE_RNN)
