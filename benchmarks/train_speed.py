@@ -9,7 +9,7 @@ the best and the median time of each, characters a second by the best, the ratio
 and by median, and the share of the machine's own rate in a float32 product of two 2048 x 2048
 matrices (by TensorFlow, best of the same rounds). Counted for that share are 6 operations for each
 weight of the recurrent kernels, of the input kernels above the first layer and of the logits, for
-each character. The one-hot input counts nothing, though textgen multiplies by it.
+each character. The one-hot input counts nothing: rows of the kernel can be gathered.
 
 On a busy machine wall-clock times of programs with several threads say little. `--one-core` gives
 each candidate one core and measures its processor time; halve the batch of a shape to see what
