@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import Command
 from killing import Trainer, check_loads, contents, kill_once
 
@@ -21,7 +23,7 @@ from textgen.encoding import open_ids
 from textgen.errors import TextgenError
 from textgen.opening import Request, earlier_run, new_run
 from textgen.progress import Reporter
-from textgen.training import Progress, Training
+from textgen.training import Progress, Training, full_memory_told
 
 TINY = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 4}
 
@@ -246,3 +248,9 @@ def test_a_hold_out_loss_that_is_no_number_stops(textgen: Command, tmp_path: Pat
     assert last.startswith("Error: The hold-out loss became")
     assert "--learning-rate below 1e+39" in last
     assert not list(tmp_path.glob("checkpoints/*/model.keras"))
+
+
+@pytest.mark.parametrize("ask", [lambda: np.empty(1 << 55), lambda: tf.fill([1 << 50], 1.0)])
+def test_memory_that_does_not_suffice_is_told_in_a_line(ask: Callable[[], object]) -> None:
+    with pytest.raises(TextgenError, match="fewer --units"), full_memory_told():
+        ask()
