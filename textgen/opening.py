@@ -17,7 +17,15 @@ from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
 from textgen.encoding import EncodedText, open_ids, write_ids
 from textgen.errors import TextgenError
 from textgen.model_file import check_size
-from textgen.run import Run, adjusted, check_length, differences, read_run, write_run
+from textgen.run import (
+    Run,
+    adjusted,
+    check_length,
+    check_memory,
+    differences,
+    read_run,
+    write_run,
+)
 
 UNFINISHED = ".new-"  # folders of runs whose text is still being read
 VERIFY_BLOCK = 1 << 20  # ids that are checked at a time
@@ -150,6 +158,7 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
     model, train = with_given(preset.model, given), with_given(preset.train, given)
     check_length(encoded.characters, model, train)
     check_size(model, len(encoded.vocabulary))
+    check_memory(model, train, len(encoded.vocabulary))
     run = Run(
         preset=request.preset or "default",
         model=model,
@@ -234,6 +243,7 @@ def earlier_run(
         if read is not None:
             check_same_text(read(run.cleaning), run, directory)
         check_ids(run, directory)
+        check_memory(run.model, run.train, len(run.vocabulary))
         run = adjusted(run, request.given)
         write_run(directory.path / "run.json", run)
         yield directory, run
