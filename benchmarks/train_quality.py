@@ -3,7 +3,7 @@
     python benchmarks/train_quality.py FILE --minutes 1.4
 
 Runs the real command in a temporary folder; the clock includes start-up and compilation.
-Whatever follows `--` is passed to `textgen train`.
+Other options are passed to `textgen train`.
 """
 
 import argparse
@@ -22,11 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("options", nargs="*", help="for textgen train, after --")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()
 
     command = [sys.executable, "-m", "textgen", "train", str(arguments.file.resolve())]
-    command += ["--minutes", str(arguments.minutes), "--json", *arguments.options]
+    command += ["--minutes", str(arguments.minutes), "--json", *options]
     with tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True)

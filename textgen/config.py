@@ -87,7 +87,7 @@ class TrainConfig:
 
     Attributes:
         batch_size: rows of the global batch.
-        epochs: passes over the training text; None where `minutes` says when to stop.
+        epochs: passes over the training text at most; None where only `minutes` limits it.
         minutes: wall-clock budget of the whole command, or None.
         step: stride between windows in characters (targets last only).
         optimizer: one of `OPTIMIZERS`.

@@ -145,14 +145,15 @@ def encode(chunks: Iterable[str], folder: Path) -> EncodedText:
 
 def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
     """The run: the preset or the recipe, with what was given explicitly."""
-    choice = None
     given = request.given
+    budget = None
     if request.preset in PRESETS:
         preset = PRESETS[request.preset]
     else:
-        preset, choice = recipe.fit(encoded.characters, given.get("minutes"))
-    if given.get("minutes"):
-        given = {"epochs": None, "patience": None} | given
+        budget = recipe.budget(encoded.characters, given.get("minutes"))
+        preset = recipe.fit(budget)
+    if given.get("minutes") and not budget:
+        given = {"epochs": None} | given
     elif given.get("optimizer", preset.train.optimizer) != preset.train.optimizer:
         given = {"learning_rate": recipe.LEARNING_RATES[given["optimizer"]]} | given
     model, train = with_given(preset.model, given), with_given(preset.train, given)
@@ -171,7 +172,7 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
         corpus=request.corpus,
         baselines={},
     )
-    return run, choice
+    return run, budget.line(model, train) if budget else None
 
 
 def measure_baselines(folder: Path, run: Run) -> dict[str, float]:

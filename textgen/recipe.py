@@ -1,6 +1,11 @@
-"""The default recipe: a model and a schedule that fit the corpus and the time."""
+"""The default recipe: a network and a schedule that fit the corpus and the time.
 
+The rules were found by the search that docs/training.md describes.
+"""
+
+import os
 import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,39 +21,124 @@ LEARNING_RATES = {
     "sgd": 0.1,
 }
 
+# What a training step makes of the rate of a large matrix product.
+EFFICIENCY = 0.5
+START_UP = 8.0  # seconds of a run in which nothing is learned
+# Forward, and backward twice: operations a weight and character.
+OPERATIONS = 6
+# A network is best when it sees about so many characters for each weight (as Hoffmann et al.
+# 2022 found of far larger ones); a smaller one runs out of weights, a larger one out of steps.
+CHARACTERS_PER_WEIGHT = 20
 
-def matrix_rate(seconds: float = 0.2) -> float:
-    """Floating-point operations a second that this machine does in a matrix product."""
-    size = 1024
-    matrix = np.ones((size, size), dtype=np.float32)
+# More passes over a text teach a network of this kind nothing but the text itself.
+MOST_PASSES = 40
+
+# Layers and units, smallest first.
+LADDER: tuple[tuple[int, ...], ...] = ((128,), (192,), (256,), (256, 256), (384, 384), (512, 512))
+
+
+# A text shorter than this is learned by heart by anything larger than these.
+SHORT = 60_000
+SHORT_UNITS = (128, 128)
+
+
+def matrix_rate(seconds: float = 0.1) -> float:
+    """Floating-point operations a second of this machine's matrix products, on all its cores.
+
+    Measured on one core for a moment, because NumPy may have been told to use no more.
+    """
+    matrix = np.ones((768, 768), dtype=np.float32)
     product = matrix @ matrix
-    times: list[float] = []
+    fastest = float("inf")
     begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds or not times:
+    while time.perf_counter() - begun < seconds:
         start = time.perf_counter()
         np.matmul(matrix, matrix, out=product)
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times)
+        fastest = min(fastest, time.perf_counter() - start)
+    return 2 * len(matrix) ** 3 / fastest * len(os.sched_getaffinity(0))
 
 
-def fit(characters: int, minutes: float | None) -> tuple[Preset, str]:
-    """Choose a model and a schedule.
+def weights_of(units: tuple[int, ...]) -> int:
+    """Weights of LSTM layers that a character is multiplied with; the first kernel's are not."""
+    below = (0, *units)
+    return sum(4 * width * (width + inputs) for width, inputs in zip(units, below, strict=False))
 
-    Args:
+
+@dataclass(frozen=True)
+class Budget:
+    """What there is to learn from and to learn with.
+
+    Attributes:
         characters: length of the text.
-        minutes: wall-clock budget, or None.
-
-    Returns:
-        The preset, and one line that says what was chosen and why.
+        minutes: wall-clock time of the whole command, or None.
+        operations: floating-point operations that training can do in that time, or None.
     """
-    batch_size = 8 if characters < 60_000 else 16 if characters < 250_000 else 32
-    epochs = int(min(30, max(1, 20e6 / characters)))
-    model = ModelConfig(units=(256, 256), dropout=0.2, seq_length=64)
+
+    characters: int
+    minutes: float | None
+    operations: float | None
+
+    def passes(self, model: ModelConfig, train: TrainConfig) -> float:
+        """How often the text is read."""
+        most = float(train.epochs or MOST_PASSES)
+        if self.operations is None:
+            return most
+        return min(most, self.operations / OPERATIONS / weights_of(model.units) / self.characters)
+
+    def line(self, model: ModelConfig, train: TrainConfig) -> str:
+        """What is trained and why, in one line."""
+        time = "" if self.minutes is None else f" in {self.minutes:g} minutes on this machine"
+        passes = self.passes(model, train)
+        early = ""
+        if passes == train.epochs:
+            early = " at most" if self.minutes is None else ", for more would only overfit"
+        return (
+            f"{model.cell.upper()} of {' + '.join(map(str, model.units))} units, dropout "
+            f"{model.dropout:g}, for {self.characters:,} characters{time}: "
+            f"about {passes:.2g} passes{early}."
+        )
+
+
+def budget(characters: int, minutes: float | None) -> Budget:
+    """Measure the machine for a moment, if there is a time to fit into."""
+    if minutes is None:
+        return Budget(characters, None, None)
+    seconds = max(1.0, minutes * 60 - START_UP)
+    return Budget(characters, minutes, matrix_rate() * EFFICIENCY * seconds)
+
+
+def fit(budget: Budget) -> Preset:
+    """Choose a network and a schedule."""
+    characters = budget.characters
+    epochs = MOST_PASSES
+    if budget.operations is not None:
+        units = largest_for(budget.operations)
+    else:
+        units = LADDER[3]
+        epochs = min(MOST_PASSES, max(1, 20_000_000 // characters))
+    if characters < SHORT:
+        units = SHORT_UNITS
+    model = ModelConfig(units=units, seq_length=64)
     train = TrainConfig(
-        batch_size=batch_size,
-        epochs=None if minutes else epochs,
-        minutes=minutes,
-        learning_rate=0.005,
-        patience=None if minutes else 5,
+        batch_size=16 if characters >= SHORT else 8,
+        epochs=epochs,
+        minutes=budget.minutes,
+        learning_rate=0.006 if len(units) == 1 else 0.005,
+        patience=None if budget.minutes else 5,
     )
-    return Preset(model, train), f"{len(model.units)} x {model.units[0]} units"
+    return Preset(replace(model, dropout=dropout_for(budget.passes(model, train))), train)
+
+
+def largest_for(operations: float) -> tuple[int, ...]:
+    """The largest network that sees enough characters for its size in so many operations."""
+    best = LADDER[0]
+    for units in LADDER:
+        weights = weights_of(units)
+        if operations / (OPERATIONS * weights) >= CHARACTERS_PER_WEIGHT * weights:
+            best = units
+    return best
+
+
+def dropout_for(passes: float) -> float:
+    """The share to drop: a text that is read often is soon learned by heart."""
+    return 0.0 if passes < 6 else 0.2 if passes < 20 else 0.35 if passes < MOST_PASSES else 0.5

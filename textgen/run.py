@@ -185,7 +185,7 @@ def adjusted(run: Run, given: dict[str, Any]) -> Run:
     changes = {name: given[name] for name in ADJUSTABLE if name in given}
     if "epochs" in changes:
         changes["minutes"] = None
-    elif "minutes" in changes:
+    elif "minutes" in changes and run.train.minutes is None:
         changes["epochs"] = None
     return replace(run, train=replace(run.train, **changes))
 

@@ -159,6 +159,7 @@ class Training:
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = self._batches()
         self.learner = Learner(run.model, run.train, len(run.vocabulary))
+        self.minutes = run.train.minutes
         per_epoch = self.batches.steps_per_epoch
         self.total = run.train.epochs * per_epoch if run.train.epochs is not None else None
         self.stretch = math.ceil(per_epoch / math.ceil(per_epoch / MOST_STEPS))
@@ -181,18 +182,18 @@ class Training:
     @property
     def budget(self) -> float:
         """Seconds after which no step is made; the last evaluation and saving need time too."""
-        return (self.run.train.minutes or 0) * 60 - 1.2 * self.evaluation_seconds - 1.0
+        return (self.minutes or 0) * 60 - 1.2 * self.evaluation_seconds - 1.0
 
     def done(self) -> float:
         """The share of the run that is over, 0 to 1."""
-        if self.total is None:
-            return min(1.0, self.spent / max(self.budget, 1e-9))
-        return min(1.0, self.progress.step / self.total)
+        time_share = 0.0 if self.minutes is None else self.spent / max(self.budget, 1e-9)
+        step_share = 0.0 if self.total is None else self.progress.step / self.total
+        return min(1.0, max(time_share, step_share))
 
     def over(self) -> str | None:
         """What ended the run, or None; no run is over before its first step."""
         if self.done() >= 1 and self.progress.step:
-            return "minutes" if self.total is None else "epochs"
+            return "epochs" if self.progress.step == self.total else "minutes"
         patience = self.run.train.patience
         if patience is not None and self.progress.waited >= patience:
             return "patience"
@@ -205,10 +206,12 @@ class Training:
 
     def evaluation_due(self) -> bool:
         """Whether the hold-out loss is to be measured after this step."""
-        if self.total is not None:
+        if self.minutes is None:
             place = self.progress.step % self.batches.steps_per_epoch
             return place % self.stretch == 0
-        interval = max(self.budget / MOST_EVALUATIONS, self.evaluation_seconds / EVALUATION_SHARE)
+        # The first evaluation compiles, so it does not tell what another one costs.
+        costs = self.evaluation_seconds if self.progress.evaluations > 1 else 0.0
+        interval = max(self.budget / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
         return self.spent >= self.evaluated + interval
 
     @full_memory_told()
