@@ -150,7 +150,7 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
     if request.preset in PRESETS:
         preset = PRESETS[request.preset]
     else:
-        budget = recipe.budget(encoded.characters, given.get("minutes"))
+        budget = recipe.budget(encoded.characters, given.get("minutes"), given.get("epochs"))
         preset = recipe.fit(budget)
     if given.get("minutes") and not budget:
         given = {"epochs": None} | given

@@ -5,7 +5,7 @@ The rules were found by the search that docs/training.md describes.
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,6 +32,10 @@ CHARACTERS_PER_WEIGHT = 20
 
 # More passes over a text teach a network of this kind nothing but the text itself.
 MOST_PASSES = 40
+
+# Characters that a run without a time reads in all, where that is more than one pass.
+READ_IN_ALL = 20_000_000
+FEWEST_STEPS = 2000
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = ((128,), (192,), (256,), (256, 256), (384, 384), (512, 512))
@@ -70,27 +74,29 @@ class Budget:
 
     Attributes:
         characters: length of the text.
+        epochs: passes over it at most.
         minutes: wall-clock time of the whole command, or None.
         operations: floating-point operations that training can do in that time, or None.
     """
 
     characters: int
+    epochs: int
     minutes: float | None
     operations: float | None
 
-    def passes(self, model: ModelConfig, train: TrainConfig) -> float:
-        """How often the text is read."""
-        most = float(train.epochs or MOST_PASSES)
+    def passes(self, units: tuple[int, ...]) -> float:
+        """How often a network of these layers reads the text."""
         if self.operations is None:
-            return most
-        return min(most, self.operations / OPERATIONS / weights_of(model.units) / self.characters)
+            return float(self.epochs)
+        in_time = self.operations / OPERATIONS / weights_of(units) / self.characters
+        return min(float(self.epochs), in_time)
 
     def line(self, model: ModelConfig, train: TrainConfig) -> str:
         """What is trained and why, in one line."""
         time = "" if self.minutes is None else f" in {self.minutes:g} minutes on this machine"
-        passes = self.passes(model, train)
+        passes = self.passes(model.units)
         early = ""
-        if passes == train.epochs:
+        if passes == self.epochs:
             early = " at most" if self.minutes is None else ", for more would only overfit"
         return (
             f"{model.cell.upper()} of {' + '.join(map(str, model.units))} units, dropout "
@@ -99,34 +105,48 @@ class Budget:
         )
 
 
-def budget(characters: int, minutes: float | None) -> Budget:
-    """Measure the machine for a moment, if there is a time to fit into."""
+def budget(characters: int, minutes: float | None, epochs: int | None) -> Budget:
+    """What there is; measures the machine for a moment, if there is a time to fit into.
+
+    Args:
+        characters: length of the text.
+        minutes: asked for, or None.
+        epochs: asked for, or None.
+    """
     if minutes is None:
-        return Budget(characters, None, None)
+        most = min(MOST_PASSES, max(1, READ_IN_ALL // characters))
+        return Budget(characters, epochs or most, None, None)
     seconds = max(1.0, minutes * 60 - START_UP)
-    return Budget(characters, minutes, matrix_rate() * EFFICIENCY * seconds)
+    return Budget(characters, MOST_PASSES, minutes, matrix_rate() * EFFICIENCY * seconds)
 
 
 def fit(budget: Budget) -> Preset:
     """Choose a network and a schedule."""
-    characters = budget.characters
-    epochs = MOST_PASSES
-    if budget.operations is not None:
-        units = largest_for(budget.operations)
-    else:
-        units = LADDER[3]
-        epochs = min(MOST_PASSES, max(1, 20_000_000 // characters))
-    if characters < SHORT:
+    units = LADDER[3] if budget.operations is None else largest_for(budget.operations)
+    if budget.characters < SHORT:
         units = SHORT_UNITS
-    model = ModelConfig(units=units, seq_length=64)
-    train = TrainConfig(
-        batch_size=16 if characters >= SHORT else 8,
-        epochs=epochs,
-        minutes=budget.minutes,
-        learning_rate=0.006 if len(units) == 1 else 0.005,
-        patience=None if budget.minutes else 5,
+    passes = budget.passes(units)
+    seq_length, batch_size = windows_for(passes * budget.characters)
+    return Preset(
+        ModelConfig(units=units, dropout=dropout_for(passes), seq_length=seq_length),
+        TrainConfig(
+            batch_size=batch_size,
+            epochs=budget.epochs,
+            minutes=budget.minutes,
+            learning_rate=0.006 if len(units) == 1 else 0.005,
+            patience=None if budget.minutes else 5,
+        ),
     )
-    return Preset(replace(model, dropout=dropout_for(budget.passes(model, train))), train)
+
+
+def windows_for(characters: float) -> tuple[int, int]:
+    """Window length and batch size for so many characters to read in all.
+
+    A short training needs many small steps more than it needs speed.
+    """
+    seq_length = 64 if characters >= 4 * 64 * FEWEST_STEPS else 32
+    rows = int(characters / (FEWEST_STEPS * seq_length))
+    return seq_length, max(2, min(16, 1 << max(1, rows).bit_length() - 1))
 
 
 def largest_for(operations: float) -> tuple[int, ...]:

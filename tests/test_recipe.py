@@ -1,0 +1,80 @@
+"""The default recipe: what it chooses for which corpus and time."""
+
+import pytest
+
+from textgen.recipe import (
+    MOST_PASSES,
+    Budget,
+    budget,
+    dropout_for,
+    fit,
+    largest_for,
+    matrix_rate,
+    weights_of,
+    windows_for,
+)
+
+RATE = 1e11  # operations a second of an ordinary laptop
+
+
+def chosen(characters: int, minutes: float) -> tuple[int, ...]:
+    """The layers for a corpus and a time."""
+    return fit(Budget(characters, MOST_PASSES, minutes, RATE * minutes * 60)).model.units
+
+
+def test_weights_of_is_what_a_character_is_multiplied_with() -> None:
+    assert weights_of((256,)) == 4 * 256 * 256
+    assert weights_of((256, 128)) == 4 * 256 * 256 + 4 * 128 * (256 + 128)
+
+
+def test_more_time_buys_a_larger_network() -> None:
+    sizes = [weights_of(chosen(10_000_000, minutes)) for minutes in (0.5, 2, 10, 60, 600)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2] < sizes[4]
+
+
+def test_a_short_text_gets_a_small_network_whatever_the_time() -> None:
+    assert chosen(30_000, 60) == chosen(30_000, 1) == (128, 128)
+
+
+def test_a_text_that_is_read_often_gets_more_dropout() -> None:
+    rates = [dropout_for(passes) for passes in (1, 10, 30, 40)]
+    assert rates == sorted(rates)
+    assert rates[0] == 0
+
+
+def test_a_short_training_takes_many_small_steps() -> None:
+    for characters in (100_000, 1_000_000, 10_000_000):
+        seq_length, batch_size = windows_for(characters)
+        assert characters / seq_length / batch_size > 1500
+    assert windows_for(1e9) == (64, 16)
+
+
+def test_no_run_without_a_time_is_endless() -> None:
+    for characters in (1000, 30_000, 1_000_000, 1_000_000_000):
+        preset = fit(budget(characters, None, None))
+        assert preset.train.epochs is not None
+        assert 1 <= preset.train.epochs <= MOST_PASSES
+        assert preset.train.patience is not None
+
+
+def test_asked_for_epochs_are_kept() -> None:
+    assert fit(budget(30_000, None, 3)).train.epochs == 3
+
+
+@pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])
+def test_the_line_says_what_and_why(minutes: float) -> None:
+    whole = budget(1_115_394, minutes, None)
+    preset = fit(whole)
+    line = whole.line(preset.model, preset.train)
+    assert "1,115,394 characters" in line
+    assert f"{minutes:g} minutes" in line
+    assert str(preset.model.units[0]) in line
+
+
+def test_the_largest_network_is_not_chosen_for_no_time() -> None:
+    assert largest_for(0.0) == (128,)
+
+
+def test_matrix_rate_is_a_rate() -> None:
+    assert 1e8 < matrix_rate(0.01) < 1e14
