@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,8 @@ from textgen.opening import Request, earlier_run, new_run
 from textgen.progress import Reporter
 from textgen.training import Progress, Training, full_memory_told
 
-TINY = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 4}
+Starter = Callable[..., subprocess.Popen[bytes]]
+TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 4}
 
 
 def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
@@ -57,14 +59,14 @@ def test_what_killed_trainers_left_is_removed(textgen: Command, tmp_path: Path) 
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "lock").write_text("[1]")
     assert textgen("train", "-", stdin=b"x").returncode == 1
-    assert not list((tmp_path / "checkpoints").iterdir())
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 # Stopped by signals
 
 
 @pytest.fixture
-def starting(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def starting(tmp_path: Path) -> Iterator[Starter]:
     """Start `textgen train` on the story; it is ended with the test."""
     started = []
 
@@ -89,11 +91,11 @@ def stopped(process: subprocess.Popen[bytes], number: signal.Signals) -> str:
     return told.decode()
 
 
-def test_a_signal_while_the_text_is_read_leaves_nothing(starting, tmp_path: Path) -> None:
+def test_a_signal_while_the_text_is_read_leaves_nothing(starting: Starter, tmp_path: Path) -> None:
     process = starting("-")
     wait(process, lambda: bool(list(tmp_path.glob("checkpoints/.new-*/text.ids"))))
     assert stopped(process, signal.SIGTERM) == ""
-    assert not list((tmp_path / "checkpoints").iterdir())
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 # What is there when a phase begins: TensorFlow is imported once the run has its name, the
@@ -102,7 +104,7 @@ PHASES = {"import": "run.json", "compilation": "log.csv", "evaluation": "state"}
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_says_how_to_continue(starting, tmp_path: Path, phase: str) -> None:
+def test_a_signal_says_how_to_continue(starting: Starter, tmp_path: Path, phase: str) -> None:
     run = RunDirectory(tmp_path / "checkpoints/my run")
     process = starting("--batch-size", "64", "--validation-split", "0.5")
     wait(process, (run.path / PHASES[phase]).exists)
@@ -112,7 +114,7 @@ def test_a_signal_says_how_to_continue(starting, tmp_path: Path, phase: str) -> 
     assert not run.model.exists()
 
 
-def test_a_second_signal_ends_at_once(starting, tmp_path: Path) -> None:
+def test_a_second_signal_ends_at_once(starting: Starter, tmp_path: Path) -> None:
     """Also while compiling, when Python's own handlers do not run."""
     process = starting("--units", "256,256,256")
     wait(process, (tmp_path / "checkpoints/my run/log.csv").exists)
@@ -150,7 +152,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -183,14 +185,14 @@ def test_a_disk_that_is_too_small_for_the_text(small_disk: Path, textgen: Comman
     done = textgen("train", "-", cwd=small_disk, stdin=text.encode())
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"No space left" in done.stderr
-    assert not list((small_disk / "checkpoints").iterdir())
+    assert not list(small_disk.glob("checkpoints/*"))
 
 
 def test_a_folder_that_becomes_read_only(tmp_path: Path, story: str) -> None:
     run = RunDirectory(tmp_path / "x")
-    protect, free = ["chmod", "a-w", run.path], ["chmod", "u+w", run.path]
+    protect, free = ["chmod", "a-w", str(run.path)], ["chmod", "u+w", str(run.path)]
     if os.geteuid() == 0:
-        protect, free = ["chattr", "+i", run.path], ["chattr", "-i", run.path]
+        protect, free = ["chattr", "+i", str(run.path)], ["chattr", "-i", str(run.path)]
         if subprocess.run(f"chattr -i {tmp_path}", shell=True, check=False).returncode:
             pytest.skip("root writes where it likes, and this disk has no immutable folders")
     with pytest.raises(TextgenError, match="Make the folder writable"):
@@ -200,13 +202,19 @@ def test_a_folder_that_becomes_read_only(tmp_path: Path, story: str) -> None:
     assert train(tmp_path, None).evaluations == 4
 
 
+def put_a_file_in_the_way(run: RunDirectory) -> None:
+    """Where the folder of samples should be."""
+    shutil.rmtree(run.samples)
+    run.samples.touch()
+
+
 @pytest.mark.parametrize(
     ("action", "told"),
     [
         (lambda run: shutil.rmtree(run.path), "The folder is gone"),
         (lambda run: run.path.rename(run.path.parent / "y"), "The folder is gone"),
         (lambda run: run.log.unlink(), "log.csv"),
-        (lambda run: (shutil.rmtree(run.samples), run.samples.touch()), "samples"),
+        (put_a_file_in_the_way, "samples"),
     ],
     ids=["deleted", "moved", "without its log", "with a file for a folder"],
 )
@@ -220,7 +228,7 @@ def test_a_run_that_changes_under_the_trainer(
     check_loads(run)
 
 
-def test_files_that_may_not_grow(starting, tmp_path: Path) -> None:
+def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
     """A real process, and the way of a full disk that needs no root."""
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
