@@ -40,10 +40,10 @@ class Status:
     @property
     def figures(self) -> str:
         """Loss, bits per character and speed."""
-        return (
-            f"loss {self.loss:.3f}  {self.loss / math.log(2):.2f} bpc  "
-            f"{self.chars_per_second:,.0f} characters/s"
-        )
+        figures = f"loss {self.loss:.3f}  {self.loss / math.log(2):.2f} bpc"
+        if self.chars_per_second:  # not known before the second step
+            figures += f"  {self.chars_per_second:,.0f} characters/s"
+        return figures
 
 
 class Reporter:
