@@ -68,7 +68,7 @@ def test_the_line_says_what_and_why(minutes: float) -> None:
     preset = fit(whole)
     line = whole.line(preset.model, preset.train)
     assert "1,115,394 characters" in line
-    assert f"{minutes:g} minutes" in line
+    assert f"{minutes:g} min on this machine" in line
     assert str(preset.model.units[0]) in line
 
 

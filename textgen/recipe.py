@@ -93,15 +93,15 @@ class Budget:
 
     def line(self, model: ModelConfig, train: TrainConfig) -> str:
         """What is trained and why, in one line."""
-        time = "" if self.minutes is None else f" in {self.minutes:g} minutes on this machine"
+        layers = "-".join(map(str, model.units))
+        time = "" if self.minutes is None else f" and {self.minutes:g} min on this machine"
         passes = self.passes(model.units)
-        early = ""
+        most = ""
         if passes == self.epochs:
-            early = " at most" if self.minutes is None else ", for more would only overfit"
+            most = " at most" if self.minutes is None else " (more would only overfit)"
         return (
-            f"{model.cell.upper()} of {' + '.join(map(str, model.units))} units, dropout "
-            f"{model.dropout:g}, for {self.characters:,} characters{time}: "
-            f"about {passes:.2g} passes{early}."
+            f"{model.cell.upper()} {layers}, dropout {model.dropout:g}, for "
+            f"{self.characters:,} characters{time}: about {passes:.2g} passes{most}."
         )
 
 

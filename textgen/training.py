@@ -36,7 +36,7 @@ from textgen.windows import Streams, Windows
 
 SAVE_SECONDS = 120  # state is saved at least this often, besides at each evaluation
 MOST_STEPS = 1000  # between two evaluations
-MOST_EVALUATIONS = 12  # of a run with --minutes,
+MOST_EVALUATIONS = 20  # of a run with --minutes,
 EVALUATION_SHARE = 0.03  # which spends at most this share of its time on them
 WARMUP = 0.02  # share of the run in which the learning rate rises
 FINAL_RATE = 0.01  # of the highest learning rate, at the end

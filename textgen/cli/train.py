@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 # The command began when the interpreter did, about as long ago as the CPU time it has used.
 STARTED = time.monotonic() - time.process_time()
 BUILTIN = "builtin:runaway-echo"
+# A last hold-out loss above the best one by this factor is no chance.
+TURNED_UP = 1.01
 ROWS = click.IntRange(1, MOST_ROWS)
 EPOCHS = click.IntRange(1, MOST_EPOCHS)
 
@@ -263,7 +265,7 @@ def summary_lines(
     yield f"simpler models: {simple} bits"
     yield verdict(summary["val_bpc"], run.baselines)
     yield sample_note(run.train_characters, run.holdout_characters)
-    if progress.waited:
+    if progress.val_loss and progress.best and progress.val_loss > TURNED_UP * progress.best:
         yield (
             f"The hold-out loss turned up {progress.waited} evaluations before the end; "
             "the model is the best one, from before that."
