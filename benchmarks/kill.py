@@ -6,7 +6,7 @@ Half of the kills fall at random moments of the process's life, half while a fil
 written. After each the run directory must load; then the run is resumed. Each run that
 comes to its end must equal one that was never stopped: weights, state, samples and log.csv
 byte for byte, times excepted. LSTMs with dropout that predict every character and GRUs that
-predict the one after a window take turns. Takes about 10 s a kill on two cores.
+predict the one after a window take turns. Takes 10 to 15 s a kill on two cores.
 """
 
 import argparse
