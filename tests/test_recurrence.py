@@ -164,12 +164,13 @@ def test_masks_are_refused(cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_a_functional_model_of_any_length_trains(cell: str) -> None:
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((None,), dtype="int32")
     outputs = CELLS[cell][0](8, return_sequences=True)(keras.ops.one_hot(inputs, 5))
     model = keras.Model(inputs, keras.layers.Dense(5)(outputs))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss)
+    model.compile(keras.optimizers.Adam(0.02), loss)
     ids = np.tile(np.arange(5, dtype=np.int32), (6, 3))
-    before = model.evaluate(ids[:, :-1], ids[:, 1:], verbose=0)
-    model.fit(ids[:, :-1], ids[:, 1:], epochs=3, verbose=0)
-    assert model.evaluate(ids[:, :7], ids[:, 1:8], verbose=0) < before
+    before = model.evaluate(ids[:, :7], ids[:, 1:8], verbose=0)
+    model.fit(ids[:, :-1], ids[:, 1:], epochs=20, verbose=0)
+    assert model.evaluate(ids[:, :7], ids[:, 1:8], verbose=0) < before - 0.1
