@@ -21,8 +21,9 @@ LEARNING_RATES = {
     "sgd": 0.1,
 }
 
-# What a training step makes of the rate of a large matrix product.
-EFFICIENCY = 0.5
+# What a training step makes of the rate of NumPy's products on one thread, times the cores:
+# 0.6 with one layer of 256, 1.1 with two in larger batches (docs/performance.md).
+EFFICIENCY = 0.8
 START_UP = 8.0  # seconds of a run in which nothing is learned
 # Forward, and backward twice: operations a weight and character.
 OPERATIONS = 6
@@ -161,4 +162,4 @@ def largest_for(operations: float) -> tuple[int, ...]:
 
 def dropout_for(passes: float) -> float:
     """The share to drop: a text that is read often is soon learned by heart."""
-    return 0.0 if passes < 6 else 0.2 if passes < 20 else 0.35 if passes < MOST_PASSES else 0.5
+    return 0.0 if passes < 10 else 0.2 if passes < 20 else 0.3 if passes < MOST_PASSES else 0.5
