@@ -119,6 +119,8 @@ class Chooser:
         np.add.accumulate(scores, axis=1, out=sums)
         np.multiply(uniforms, self._luck, out=self._draws)
         np.multiply(self._draws, sums[:, -1:], out=self._draws)
+        if len(sums) == 1:  # a binary search is quicker than comparing with every sum
+            return sums[0].searchsorted(self._draws[0], side="right")
         np.less_equal(sums, self._draws, out=self._below)
         return np.add.reduce(self._below, axis=1, dtype=np.int64)
 
