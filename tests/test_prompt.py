@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import tiny_model
 
 from textgen.config import Cleaning, ModelConfig
@@ -101,3 +103,26 @@ def test_bad_prompt_files(tmp_path: Path) -> None:
         read_prompt_file(str(tmp_path / "none"))
     with pytest.raises(TextgenError, match="Is a directory"):
         read_prompt_file(str(tmp_path))
+
+
+@given(
+    text=st.text(),
+    on_unknown=st.sampled_from(["error", "skip", "replace"]),
+    targets=st.sampled_from(["every", "last"]),
+    cleaning=st.builds(Cleaning, lowercase=st.booleans(), ascii=st.booleans()),
+)
+def test_any_prompt_is_read_or_refused(
+    text: str, on_unknown: str, targets: str, cleaning: Cleaning
+) -> None:
+    """What is read is known to the model and long enough; only `error` ever refuses."""
+    made = model(targets, cleaning)
+    try:
+        prompt = make_prompt(made, text, on_unknown, lambda note: None)
+    except TextgenError:
+        assert on_unknown == "error"
+        return
+    assert len(prompt.ids) > 0
+    assert int(prompt.ids.max()) < len(made.vocabulary)
+    if targets == "last":
+        assert len(prompt.ids) >= made.config.seq_length
+    assert made.vocabulary.decode(prompt.ids).endswith(prompt.text)
