@@ -1,6 +1,7 @@
 """Real artefacts that many tests need, made once: a corpus, a trained run, the command."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from hypothesis import settings
 # No test asserts a time: the machine may be busy.
 settings.register_profile("textgen", deadline=None)
 settings.load_profile("textgen")
+# A shell's background job ignores Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before NumPy is imported: two BLAS threads fight with the other test process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # So that processes of the tests find the tests' own modules.
