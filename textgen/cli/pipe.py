@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import BinaryIO
 
@@ -51,16 +53,10 @@ class TextPipe:
             return
         self._waiting.clear()
         self._at_line_start = text.endswith("\n")
-        try:
+        with writing_to_stdout():
             # A model file that names half a surrogate pair as a character is no reason to fail.
             self._out.write(text.encode("utf-8", "replace"))
             self._out.flush()
-        except BrokenPipeError:
-            forget_stdout()
-            sys.exit(CLOSED)
-        except OSError as error:
-            forget_stdout()
-            raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
     def end_line(self) -> None:
         """Hand over what waits; on a terminal what follows begins on a line of its own."""
@@ -68,6 +64,23 @@ class TextPipe:
         if self.terminal and not self._at_line_start:
             self._waiting.append("\n")
             self.flush()
+
+
+@contextmanager
+def writing_to_stdout() -> Iterator[None]:
+    """End quietly, with status 141, when the reader has gone.
+
+    Raises:
+        TextgenError: the disk behind stdout is full.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        forget_stdout()
+        sys.exit(CLOSED)
+    except OSError as error:
+        forget_stdout()
+        raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
 
 def forget_stdout() -> None:

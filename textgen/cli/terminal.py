@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from textgen.cli.pipe import CLOSED, forget_stdout
-from textgen.errors import TextgenError
+from textgen.cli.pipe import writing_to_stdout
 from textgen.tables import printable
 
 
@@ -33,14 +32,8 @@ def say(text: str, newline: bool = True, color: bool | None = None) -> None:
     Raises:
         TextgenError: the disk behind stdout is full.
     """
-    try:
+    with writing_to_stdout():
         click.echo(text, nl=newline, color=color)
-    except BrokenPipeError:
-        forget_stdout()
-        sys.exit(CLOSED)
-    except OSError as error:
-        forget_stdout()
-        raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
 
 def warn(message: str) -> None:
