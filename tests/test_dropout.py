@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from textgen.config import ModelConfig, TrainConfig
 from textgen.dropout import dropout_mask
+from textgen.step import Learner
+from textgen.windows import Streams
 
 SHAPE = (16, 50, 64)
 
@@ -36,3 +39,16 @@ def test_neighbours_are_independent(axis: int) -> None:
     kept = dropout_mask(SHAPE, 0.5, 3, 1, 0, 0).numpy() > 0
     same = kept == np.roll(kept, 1, axis)
     assert abs(same.mean() - 0.5) < 0.02
+
+
+def test_dropped_recurrent_weights_rest_for_a_step() -> None:
+    """Each step zeroes its own recurrent weights; these learn nothing in it."""
+    train = TrainConfig(batch_size=16, weight_dropout=0.5, optimizer="sgd", learning_rate=1.0)
+    learner = Learner(ModelConfig(units=(12,), dropout=0.0, seq_length=20), train, 30)
+    ids = np.random.default_rng(0).integers(0, 30, 4000).astype(np.uint8)
+    batches = Streams(ids, 16, 20, 0)
+    for step in range(3):
+        before = learner.weights()[1]
+        learner.step(step, batches.batch(step), 1.0)
+        mask = dropout_mask(before.shape, 0.5, train.seed, step, 1).numpy()
+        np.testing.assert_array_equal(before != learner.weights()[1], mask > 0)

@@ -1,5 +1,6 @@
 """The training loop: exact resume, early stopping, what is kept."""
 
+import json
 import os
 import signal
 import time
@@ -60,7 +61,7 @@ def state_bytes(run: RunDirectory) -> dict[str, bytes]:
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_resume_is_exact(tmp_path: Path, story: str, cell: str, targets: str) -> None:
     """Stopped in mid-epoch, a run ends with the bytes of one that never stopped."""
-    options = TINY | {"cell": cell, "targets": targets, "step": 3}
+    options = TINY | {"cell": cell, "targets": targets, "step": 3, "weight_dropout": 0.2}
     text = story[:4000]
     whole = train(tmp_path, "whole", text, **options)
     with pytest.raises(Stopped):
@@ -115,6 +116,16 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
 
 def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path, story: str) -> None:
     first = train(tmp_path, "x", story[:4000], **TINY)
+    more = train(tmp_path, "x", None, epochs=3)
+    assert more.step == first.step * 3 // 2
+
+
+def test_a_run_begun_before_weight_dropout_goes_on(tmp_path: Path, story: str) -> None:
+    first = train(tmp_path, "x", story[:4000], **TINY)
+    path = tmp_path / "x/run.json"
+    settings = json.loads(path.read_text())
+    del settings["train"]["weight_dropout"]
+    path.write_text(json.dumps(settings))
     more = train(tmp_path, "x", None, epochs=3)
     assert more.step == first.step * 3 // 2
 

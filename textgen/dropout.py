@@ -1,5 +1,7 @@
 """Dropout masks as pure functions: equal whatever the number of devices, after any resume."""
 
+import math
+
 import tensorflow as tf
 
 # Odd constants of the 32-bit finaliser "lowbias32" (Wellons 2018, hash prospector).
@@ -27,35 +29,35 @@ def _count(number: int) -> tf.Tensor:
 
 
 def dropout_mask(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     rate: float,
     seed: int,
     step: int | tf.Tensor,
-    layer: int,
-    first_row: int | tf.Tensor,
+    place: int,
+    first_row: int | tf.Tensor = 0,
 ) -> tf.Tensor:
-    """The factors of one layer's outputs: 0 with probability `rate`, else 1 / (1 - rate).
+    """The factors of one tensor: 0 with probability `rate`, else 1 / (1 - rate).
 
     A function of its arguments only: row r of a batch has the same factors however the batch is
     divided. Each element hashes its own counter, so XLA makes the mask where it is used.
 
     Args:
-        shape: (batch, time, units).
+        shape: of the tensor; its first axis are the rows.
         rate: the probability of zero, 0 to below 1.
         seed: of the run; its low 64 bits count.
         step: number of the training step.
-        layer: number of the layer.
+        place: number of the tensor among those that have a mask in a step.
         first_row: number of the first row in the global batch.
 
     Returns:
-        (batch, time, units) float32.
+        The mask, `shape` float32.
     """
-    batch, time, units = shape
+    batch, *others = shape
     key = tf.zeros([], tf.uint32)
-    for value in (seed, seed >> 32, step, layer):
+    for value in (seed, seed >> 32, step, place):
         key = _mix(key * _GOLDEN + _word(value))
     rows = _mix(key * _GOLDEN + _word(first_row) + _count(batch))
-    counters = _count(time * units) * _GOLDEN
+    counters = _count(math.prod(others)) * _GOLDEN
     bits = _mix(rows[:, None] ^ _mix(counters)[None])
     kept = bits >= tf.constant(min(round(rate * 2**32), 2**32 - 1), tf.uint32)
     return tf.reshape(tf.cast(kept, tf.float32) / (1 - rate), shape)

@@ -162,13 +162,10 @@ def read_architecture(value: Any) -> ModelConfig:
     keys = ("cell", "units", "dropout", "seq_length", "targets")
     value = schema.closed(value, keys, "architecture")
     units = schema.items(value["units"], MAX_LAYERS, "units")
-    dropout = schema.number(value["dropout"], 0.0, 1.0, "dropout")
-    if dropout == 1.0:
-        raise Refused("dropout is 1, which would drop everything")
     return ModelConfig(
         cell=schema.choice(value["cell"], CELLS, "cell"),
         units=tuple(schema.integer(width, 1, MAX_UNITS, "units") for width in units),
-        dropout=dropout,
+        dropout=schema.share(value["dropout"], "dropout"),
         seq_length=schema.integer(value["seq_length"], 1, MAX_SEQ_LENGTH, "seq_length"),
         targets=schema.choice(value["targets"], TARGETS, "targets"),
     )

@@ -37,6 +37,8 @@ MOST_HOLDOUT = 1_000_000
 LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
+# Settings of training that runs begun by earlier versions lack.
+ADDED = {"weight_dropout": 0.0}
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,8 @@ def _run(value: Any) -> Run:
 
 
 def _train(value: Any) -> TrainConfig:
-    value = schema.closed(value, [field.name for field in fields(TrainConfig)], "train")
+    schema.free_object(value, "train")
+    value = schema.closed(ADDED | value, [field.name for field in fields(TrainConfig)], "train")
     if value["epochs"] is None and value["minutes"] is None:
         raise schema.Refused("train has neither epochs nor minutes")
 
@@ -267,6 +270,7 @@ def _train(value: Any) -> TrainConfig:
         schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
         weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
         clipnorm=optional("clipnorm", 0, 1e9),
+        weight_dropout=schema.share(value["weight_dropout"], "weight_dropout"),
         averaging=schema.number(value["averaging"], 0, 1, "averaging"),
         validation_split=schema.number(
             value["validation_split"], LEAST_SPLIT, 1 - LEAST_SPLIT, "validation_split"

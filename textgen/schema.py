@@ -102,6 +102,13 @@ def number(value: Any, low: float, high: float, where: str) -> float:
     return float(value)
 
 
+def share(value: Any, where: str) -> float:
+    """A number from 0 to below 1, such as a share to drop."""
+    if number(value, 0.0, 1.0, where) == 1.0:
+        raise Refused(f"{where} is 1, which would drop everything")
+    return float(value)
+
+
 def boolean(value: Any, where: str) -> bool:
     """True or false."""
     if not isinstance(value, bool):

@@ -124,11 +124,24 @@ class Learner:
                 shape, self.config.dropout, self.train.seed, number, layer, first_row
             )
 
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, keras.StatelessScope(self._dropped_weights(number)):
             logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses)
         return loss, tape.gradient(loss, self.model.trainable_variables), after
+
+    def _dropped_weights(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """What stands for each recurrent kernel in a step: some of its weights are zero."""
+        rate = self.train.weight_dropout
+        if not rate:
+            return []
+        kernels = [layer.cell.recurrent_kernel for layer in self.model.recurrent]
+        # The outputs of the layers have the places before these.
+        masks = (
+            dropout_mask(kernel.shape, rate, self.train.seed, number, place)
+            for place, kernel in enumerate(kernels, start=len(kernels))
+        )
+        return [(kernel, kernel * mask) for kernel, mask in zip(kernels, masks, strict=True)]
 
     def _apply_gradients(self, gradients: list[list[tf.Tensor]]) -> None:
         self.optimizer.apply(mean(gradients, self.parts), self.model.trainable_variables)

@@ -84,6 +84,9 @@ class Finite(click.FloatRange):
 @click.option("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
 @click.option("--units", type=Units(), help="Units of each layer, such as 256,256,128.")
 @click.option("--dropout", type=Finite(0, 1, max_open=True), help="After each layer.")
+@click.option(
+    "--weight-dropout", type=Finite(0, 1, max_open=True), help="Of the recurrent weights."
+)
 @click.option("--seq-length", type=click.IntRange(1, 65536), help="Window length in characters.")
 @click.option("--step", type=ROWS, help="Stride between windows (targets last only).")
 @click.option("--targets", type=click.Choice(TARGETS), help="What a window predicts.")
