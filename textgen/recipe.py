@@ -27,24 +27,30 @@ EFFICIENCY = 0.8
 START_UP = 8.0  # seconds of a run in which nothing is learned
 # Forward, and backward twice: operations a weight and character.
 OPERATIONS = 6
-# A network is best when it sees about so many characters for each weight (as Hoffmann et al.
-# 2022 found of far larger ones); a smaller one runs out of weights, a larger one out of steps.
-CHARACTERS_PER_WEIGHT = 20
+# A network is best when it sees about so many characters for each weight (Hoffmann et al. 2022
+# found 20 for far larger ones); a smaller one runs out of weights, a larger one out of steps.
+CHARACTERS_PER_WEIGHT = 12
+# On a short text it may also be as large as still reads it so often, with much dropout,
+ENOUGH_PASSES = 30
+# but on a very short one nothing larger was of use.
+WEIGHTS_PER_CHARACTER = 30
 
-# More passes over a text teach a network of this kind nothing but the text itself.
-MOST_PASSES = 40
-
-# Characters that a run without a time reads in all, where that is more than one pass.
+# A run without a time reads so many characters in all, in one pass at least and 40 at most.
 READ_IN_ALL = 20_000_000
+MOST_PASSES = 40
 FEWEST_STEPS = 2000
 
 # Layers and units, smallest first.
-LADDER: tuple[tuple[int, ...], ...] = ((128,), (192,), (256,), (256, 256), (384, 384), (512, 512))
+LADDER: tuple[tuple[int, ...], ...] = (
+    *((128,), (192,), (256,), (256, 256)),
+    *((320, 320), (384, 384), (512, 512), (768, 768)),
+)
+UNTIMED_LADDER = LADDER[:4]  # what any laptop trains in minutes
 
-
-# A text shorter than this is learned by heart by anything larger than these.
-SHORT = 60_000
-SHORT_UNITS = (128, 128)
+# What is read often is soon learned by heart. (passes, the share of outputs to drop)
+DROPOUT = ((10, 15, 20, 40), (0.0, 0.4, 0.4, 0.5))
+# Recurrent weights can hold a short text. (weights a character, the share of them to drop)
+WEIGHT_DROPOUT = ((0.5, 3, 25), (0.0, 0.2, 0.5))
 
 
 def matrix_rate(seconds: float = 0.1) -> float:
@@ -52,7 +58,7 @@ def matrix_rate(seconds: float = 0.1) -> float:
 
     Measured on one core for a moment, because NumPy may have been told to use no more.
     """
-    matrix = np.ones((768, 768), dtype=np.float32)
+    matrix = np.ones((384, 384), dtype=np.float32)
     product = matrix @ matrix
     fastest = float("inf")
     begun = time.perf_counter()
@@ -75,34 +81,33 @@ class Budget:
 
     Attributes:
         characters: length of the text.
-        epochs: passes over it at most.
+        epochs: passes over it at most; None where there is a time.
         minutes: wall-clock time of the whole command, or None.
-        operations: floating-point operations that training can do in that time, or None.
+        operations: floating-point operations that training can do in that time; 0 where there
+            is none.
     """
 
     characters: int
-    epochs: int
+    epochs: int | None
     minutes: float | None
-    operations: float | None
+    operations: float
 
     def passes(self, units: tuple[int, ...]) -> float:
         """How often a network of these layers reads the text."""
-        if self.operations is None:
+        if self.epochs is not None:
             return float(self.epochs)
-        in_time = self.operations / OPERATIONS / weights_of(units) / self.characters
-        return min(float(self.epochs), in_time)
+        return self.operations / OPERATIONS / weights_of(units) / self.characters
 
     def line(self, model: ModelConfig, train: TrainConfig) -> str:
         """What is trained and why, in one line."""
         layers = "-".join(map(str, model.units))
         time = "" if self.minutes is None else f" and {self.minutes:g} min on this machine"
         passes = self.passes(model.units)
-        most = ""
-        if passes == self.epochs:
-            most = " at most" if self.minutes is None else " (more would only overfit)"
+        most = " at most" if self.minutes is None else ""
+        weights = f", of recurrent weights {train.weight_dropout:g}" if train.weight_dropout else ""
         return (
-            f"{model.cell.upper()} {layers}, dropout {model.dropout:g}, for "
-            f"{self.characters:,} characters{time}: about {passes:.2g} passes{most}."
+            f"{model.cell.upper()} {layers}, dropout {model.dropout:g}{weights}, for "
+            f"{self.characters:,} characters{time}: about {float(f'{passes:.2g}'):,g} passes{most}."
         )
 
 
@@ -116,16 +121,14 @@ def budget(characters: int, minutes: float | None, epochs: int | None) -> Budget
     """
     if minutes is None:
         most = min(MOST_PASSES, max(1, READ_IN_ALL // characters))
-        return Budget(characters, epochs or most, None, None)
+        return Budget(characters, epochs or most, None, 0.0)
     seconds = max(1.0, minutes * 60 - START_UP)
-    return Budget(characters, MOST_PASSES, minutes, matrix_rate() * EFFICIENCY * seconds)
+    return Budget(characters, None, minutes, matrix_rate() * EFFICIENCY * seconds)
 
 
 def fit(budget: Budget) -> Preset:
     """Choose a network and a schedule."""
-    units = LADDER[3] if budget.operations is None else largest_for(budget.operations)
-    if budget.characters < SHORT:
-        units = SHORT_UNITS
+    units = largest_for(budget)
     passes = budget.passes(units)
     seq_length, batch_size = windows_for(passes * budget.characters)
     return Preset(
@@ -135,6 +138,7 @@ def fit(budget: Budget) -> Preset:
             epochs=budget.epochs,
             minutes=budget.minutes,
             learning_rate=0.006 if len(units) == 1 else 0.005,
+            weight_dropout=weight_dropout_for(passes, weights_of(units) / budget.characters),
             patience=None if budget.minutes else 5,
         ),
     )
@@ -150,16 +154,25 @@ def windows_for(characters: float) -> tuple[int, int]:
     return seq_length, max(2, min(16, 1 << max(1, rows).bit_length() - 1))
 
 
-def largest_for(operations: float) -> tuple[int, ...]:
-    """The largest network that sees enough characters for its size in so many operations."""
+def largest_for(budget: Budget) -> tuple[int, ...]:
+    """The largest network that sees enough characters for its size, or the text often enough."""
     best = LADDER[0]
-    for units in LADDER:
-        weights = weights_of(units)
-        if operations / (OPERATIONS * weights) >= CHARACTERS_PER_WEIGHT * weights:
+    for units in UNTIMED_LADDER if budget.minutes is None else LADDER:
+        weights, passes = weights_of(units), budget.passes(units)
+        if weights > WEIGHTS_PER_CHARACTER * budget.characters:
+            break
+        enough = passes * budget.characters >= CHARACTERS_PER_WEIGHT * weights
+        if enough or passes >= ENOUGH_PASSES:
             best = units
     return best
 
 
 def dropout_for(passes: float) -> float:
-    """The share to drop: a text that is read often is soon learned by heart."""
-    return 0.0 if passes < 10 else 0.2 if passes < 20 else 0.3 if passes < MOST_PASSES else 0.5
+    """The share of the layers' outputs to drop."""
+    return round(float(np.interp(passes, *DROPOUT)), 2)
+
+
+def weight_dropout_for(passes: float, weights_per_character: float) -> float:
+    """The share of the recurrent weights to drop; none for a text that is read a few times."""
+    share = np.interp(weights_per_character, *WEIGHT_DROPOUT) * np.interp(passes, (10, 20), (0, 1))
+    return round(float(share), 2)
