@@ -10,6 +10,7 @@ from textgen.recipe import (
     fit,
     largest_for,
     matrix_rate,
+    weight_dropout_for,
     weights_of,
     windows_for,
 )
@@ -19,7 +20,12 @@ RATE = 1e11  # operations a second of an ordinary laptop
 
 def chosen(characters: int, minutes: float) -> tuple[int, ...]:
     """The layers for a corpus and a time."""
-    return fit(Budget(characters, MOST_PASSES, minutes, RATE * minutes * 60)).model.units
+    return fit(in_time(characters, minutes)).model.units
+
+
+def in_time(characters: int, minutes: float) -> Budget:
+    """The budget of an ordinary laptop."""
+    return Budget(characters, None, minutes, RATE * minutes * 60)
 
 
 def test_weights_of_is_what_a_character_is_multiplied_with() -> None:
@@ -34,13 +40,23 @@ def test_more_time_buys_a_larger_network() -> None:
 
 
 def test_a_short_text_gets_a_small_network_whatever_the_time() -> None:
-    assert chosen(30_000, 60) == chosen(30_000, 1) == (128, 128)
+    assert chosen(30_000, 600) == chosen(30_000, 2) == (256, 256)
+    assert chosen(1_000, 600) == (128,)
 
 
 def test_a_text_that_is_read_often_gets_more_dropout() -> None:
-    rates = [dropout_for(passes) for passes in (1, 15, 30, 40)]
+    rates = [dropout_for(passes) for passes in (1, 15, 30, 40, 1000)]
     assert rates == sorted(rates)
     assert rates[0] == 0
+    assert rates[-1] < 1
+
+
+def test_a_network_that_could_hold_the_text_loses_recurrent_weights() -> None:
+    shares = [weight_dropout_for(40, ratio) for ratio in (0.1, 1, 3, 25, 1000)]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] < 1
+    assert weight_dropout_for(2, 25) == 0
 
 
 def test_a_short_training_takes_many_small_steps() -> None:
@@ -73,7 +89,7 @@ def test_the_line_says_what_and_why(minutes: float) -> None:
 
 
 def test_the_largest_network_is_not_chosen_for_no_time() -> None:
-    assert largest_for(0.0) == (128,)
+    assert largest_for(in_time(1_000_000, 0.0)) == (128,)
 
 
 def test_matrix_rate_is_a_rate() -> None:
