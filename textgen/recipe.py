@@ -47,10 +47,12 @@ LADDER: tuple[tuple[int, ...], ...] = (
 )
 UNTIMED_LADDER = LADDER[:4]  # what any laptop trains in minutes
 
-# What is read often is soon learned by heart. (passes, the share of outputs to drop)
-DROPOUT = ((10, 15, 20, 40), (0.0, 0.4, 0.4, 0.5))
-# Recurrent weights can hold a short text. (weights a character, the share of them to drop)
+# What is read often is soon learned by heart: (passes, the share of outputs to drop)
+DROPOUT = ((10, 15, 20, 40, 150), (0.0, 0.4, 0.4, 0.5, 0.6))
+# Recurrent weights can hold a short text: (weights a character, the share of them to drop), and
+# (passes, how much of that share).
 WEIGHT_DROPOUT = ((0.5, 3, 25), (0.0, 0.2, 0.5))
+WEIGHT_DROPOUT_BY_PASSES = ((10, 20, 40, 150), (0.0, 1.0, 1.0, 1.2))
 
 
 def matrix_rate(seconds: float = 0.1) -> float:
@@ -174,5 +176,5 @@ def dropout_for(passes: float) -> float:
 
 def weight_dropout_for(passes: float, weights_per_character: float) -> float:
     """The share of the recurrent weights to drop; none for a text that is read a few times."""
-    share = np.interp(weights_per_character, *WEIGHT_DROPOUT) * np.interp(passes, (10, 20), (0, 1))
-    return round(float(share), 2)
+    share = np.interp(weights_per_character, *WEIGHT_DROPOUT)
+    return round(float(share * np.interp(passes, *WEIGHT_DROPOUT_BY_PASSES)), 2)
