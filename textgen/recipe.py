@@ -35,9 +35,9 @@ ENOUGH_PASSES = 30
 # but on a very short one nothing larger was of use.
 WEIGHTS_PER_CHARACTER = 30
 
-# A run without a time reads so many characters in all, in one pass at least and 40 at most.
+# A run without a time reads so many characters in all, in one pass at least and 100 at most.
 READ_IN_ALL = 20_000_000
-MOST_PASSES = 40
+MOST_PASSES = 100
 FEWEST_STEPS = 2000
 
 # Layers and units, smallest first.
@@ -141,7 +141,7 @@ def fit(budget: Budget) -> Preset:
             minutes=budget.minutes,
             learning_rate=0.006 if len(units) == 1 else 0.005,
             weight_dropout=weight_dropout_for(passes, weights_of(units) / budget.characters),
-            patience=None if budget.minutes else 5,
+            patience=None if budget.epochs is None else max(5, budget.epochs // 5),
         ),
     )
 
