@@ -139,7 +139,7 @@ def fit(budget: Budget) -> Preset:
             batch_size=batch_size,
             epochs=budget.epochs,
             minutes=budget.minutes,
-            learning_rate=0.006 if len(units) == 1 else 0.005,
+            learning_rate=0.006 if len(units) == 1 else 0.007,
             weight_dropout=weight_dropout_for(passes, weights_of(units) / budget.characters),
             patience=None if budget.epochs is None else max(5, budget.epochs // 5),
         ),
