@@ -78,6 +78,7 @@ MOST_EPOCHS = 10**9
 MOST_MINUTES = 1e9
 LEAST_SPLIT = 1e-6  # the share that is trained on may be as small
 
+PRECISIONS = ("float32", "mixed_bfloat16")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "nadam", "adagrad")
 
 
@@ -101,6 +102,7 @@ class TrainConfig:
         validation_split: share of the text, its tail, that is held out.
         patience: evaluations without a better hold-out loss before training stops, or None.
         seed: of the initial weights, the order of the data and the dropout masks.
+        precision: one of `PRECISIONS`, Keras's dtype policy of the layers; weights are float32.
     """
 
     batch_size: int = 32
@@ -117,6 +119,7 @@ class TrainConfig:
     validation_split: float = 0.1
     patience: int | None = 5
     seed: int = 0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,20 @@ class StackedModel(keras.Model):
     Args:
         config: the architecture.
         vocabulary_size: distinct characters.
+        precision: Keras's dtype policy of the layers; states and logits are float32.
     """
 
-    def __init__(self, config: ModelConfig, vocabulary_size: int):
-        super().__init__(name="textgen")
+    def __init__(self, config: ModelConfig, vocabulary_size: int, precision: str = "float32"):
+        super().__init__(name="textgen", dtype=precision)
         self.config = config
         self.vocabulary_size = vocabulary_size
         self.recurrent = [
-            FAST_CELLS[config.cell](units, return_sequences=True, return_state=True)
+            FAST_CELLS[config.cell](
+                units, return_sequences=True, return_state=True, dtype=precision
+            )
             for units in config.units
         ]
-        self.logits = layers.Dense(vocabulary_size)
+        self.logits = layers.Dense(vocabulary_size, dtype=precision)
         inputs = vocabulary_size
         for layer in self.recurrent:
             layer.build((None, None, inputs))
@@ -72,12 +75,12 @@ class StackedModel(keras.Model):
         for number, (layer, before) in enumerate(zip(self.recurrent, states, strict=True)):
             run = layer if number else layer.of_ids
             outputs, *state = run(outputs, initial_state=before)
-            after.append(state)
+            after.append([tf.cast(part, tf.float32) for part in state])
             if drop is not None:
                 outputs = drop(number, outputs)
         if self.config.targets == "last":
             outputs = outputs[:, -1]
-        return self.logits(outputs), after
+        return tf.cast(self.logits(outputs), tf.float32), after
 
 
 def stock_model(config: ModelConfig, vocabulary_size: int) -> keras.Model:

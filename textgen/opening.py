@@ -46,6 +46,8 @@ class Request:
         cleaning: how the text is cleaned.
         given: settings given explicitly, by their names in `ModelConfig`, `TrainConfig` and
             `Cleaning`.
+        replicas: devices that share each batch.
+        workers: processes that share the devices.
     """
 
     corpus: tuple[str, ...]
@@ -55,6 +57,8 @@ class Request:
     preset: str | None
     cleaning: Cleaning
     given: dict[str, Any]
+    replicas: int = 1
+    workers: int = 1
 
 
 @contextmanager
@@ -152,6 +156,8 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
     else:
         budget = recipe.budget(encoded.characters, given.get("minutes"), given.get("epochs"))
         preset = recipe.fit(budget)
+        rows = -(-preset.train.batch_size // request.replicas) * request.replicas
+        preset = replace(preset, train=replace(preset.train, batch_size=rows))
     if given.get("minutes") and not budget:
         given = {"epochs": None} | given
     elif given.get("optimizer", preset.train.optimizer) != preset.train.optimizer:
@@ -159,7 +165,8 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
     model, train = with_given(preset.model, given), with_given(preset.train, given)
     check_length(encoded.characters, model, train)
     check_size(model, len(encoded.vocabulary))
-    check_memory(model, train, len(encoded.vocabulary))
+    check_division(train, request.replicas)
+    check_memory(model, train, len(encoded.vocabulary), request.workers)
     run = Run(
         preset=request.preset or "default",
         model=model,
@@ -173,6 +180,15 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
         baselines={},
     )
     return run, budget.line(model, train) if budget else None
+
+
+def check_division(train: TrainConfig, replicas: int) -> None:
+    """See that each device gets as many rows of a batch."""
+    if train.batch_size % replicas:
+        raise TextgenError(
+            f"A batch of {train.batch_size} rows cannot be divided among {replicas} devices. "
+            f"Give a --batch-size that is a multiple of {replicas}, or other --devices."
+        )
 
 
 def measure_baselines(folder: Path, run: Run) -> dict[str, float]:
@@ -244,7 +260,8 @@ def earlier_run(
         if read is not None:
             check_same_text(read(run.cleaning), run, directory)
         check_ids(run, directory)
-        check_memory(run.model, run.train, len(run.vocabulary))
+        check_division(run.train, request.replicas)
+        check_memory(run.model, run.train, len(run.vocabulary), request.workers)
         run = adjusted(run, request.given)
         write_run(directory.path / "run.json", run)
         yield directory, run

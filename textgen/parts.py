@@ -16,11 +16,11 @@ from textgen.sampling import available_cores
 LEAST_ROWS = 8  # of a part: below, a product takes hardly less time for fewer rows
 
 
-def part_count(rows: int) -> int:
-    """Into how many parts a batch of `rows` is best cut on this machine."""
+def part_count(rows: int, sharing: int = 1) -> int:
+    """Into how many parts a batch of `rows` is best cut, where so many share this machine."""
     if tf.config.list_physical_devices("GPU"):
         return 1
-    return max(1, min(available_cores(), rows // LEAST_ROWS))
+    return max(1, min(available_cores() // sharing, rows // LEAST_ROWS))
 
 
 def cut(rows: int, parts: int) -> list[slice]:

@@ -62,15 +62,19 @@ class Reporter:
         """The run is over."""
 
 
-class Lines(Reporter):
-    """Plain lines on stderr, one every few seconds."""
-
-    def __init__(self) -> None:
-        self.told = time.monotonic()
+class Notes(Reporter):
+    """Tells notes only, on stderr: a worker that is not the chief."""
 
     def note(self, line: str) -> None:
         """Tell one line."""
         print(line, file=sys.stderr, flush=True)
+
+
+class Lines(Notes):
+    """Plain lines on stderr, one every few seconds."""
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
 
     def step(self, status: Status) -> None:
         """Tell where the run stands, if it is time."""

@@ -20,6 +20,7 @@ from textgen.config import (
     MOST_MINUTES,
     MOST_ROWS,
     OPTIMIZERS,
+    PRECISIONS,
     Cleaning,
     ModelConfig,
     SampleConfig,
@@ -38,7 +39,7 @@ LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
 # Settings of training that runs begun by earlier versions lack.
-ADDED = {"weight_dropout": 0.0}
+ADDED = {"weight_dropout": 0.0, "precision": "float32"}
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
     )
 
 
-def check_memory(model: ModelConfig, train: TrainConfig, vocabulary_size: int) -> None:
+def check_memory(
+    model: ModelConfig, train: TrainConfig, vocabulary_size: int, workers: int = 1
+) -> None:
     """See that training fits into this machine's memory, before the system ends it for that.
 
     Weights, gradients and two moments of each; activations and their gradients. That is the
@@ -153,7 +156,8 @@ def check_memory(model: ModelConfig, train: TrainConfig, vocabulary_size: int) -
     """
     weights = sum(math.prod(shape) for shape in model.weight_shapes(vocabulary_size).values())
     wide = sum((GATES[model.cell] + 1) * units for units in model.units)
-    activations = train.batch_size * model.seq_length * (wide + vocabulary_size)
+    rows = train.batch_size // workers
+    activations = rows * model.seq_length * (wide + vocabulary_size)
     needed = 4 * (4 * weights + 2 * activations)
     if not hasattr(os, "sysconf"):
         return
@@ -277,4 +281,5 @@ def _train(value: Any) -> TrainConfig:
         ),
         patience=optional_count("patience"),
         seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),
+        precision=schema.choice(value["precision"], PRECISIONS, "precision"),
     )

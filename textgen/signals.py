@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 3.0  # seconds from the first signal to the end of the process
+GRACE = 3.0  # seconds from the first signal to the end of the process,
+GRACE_TOGETHER = 20.0  # where other workers must stop with it
 
 
 class Stopped(SystemExit):
@@ -52,22 +53,23 @@ class StopSignal:
 
     Python's own handlers wait until a call of compiled code returns, and compiling a
     network takes many seconds. So a thread, which the system tells of every signal, ends
-    the process when the second one comes, `GRACE` seconds after the first, or at once while
+    the process when the second one comes, `grace` seconds after the first, or at once while
     nothing is at stake.
 
     Args:
         tell: is called by that thread before it ends the process, save by the second signal.
+        grace: seconds.
 
     Attributes:
         received: the number of the signal, or None.
         saving: a lock; whoever holds it may finish, however long that takes.
     """
 
-    def __init__(self, tell: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, tell: Callable[[], object] = lambda: None, grace: float = GRACE) -> None:
         self.received: int | None = None
         self.saving = threading.Lock()
         self._tell = tell
-        self._grace = GRACE
+        self._full_grace = self._grace = grace
         self._over = threading.Event()
 
     def check(self) -> None:
@@ -83,7 +85,7 @@ class StopSignal:
             self.check()
             yield
         finally:
-            self._grace = GRACE
+            self._grace = self._full_grace
 
     def __enter__(self) -> "StopSignal":
         self._signals, self._wake = socket.socketpair()

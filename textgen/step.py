@@ -4,7 +4,7 @@ On a CPU a step is an XLA program for the gradients of each part of the batch, o
 one for the update.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -47,39 +47,56 @@ def _compiled(function: Callable) -> Callable:
 
 
 class Learner:
-    """A model with its optimizer and its carried state.
+    """A model on one device, with its optimizer and its carried state.
 
     Args:
         config: the architecture.
         train: the run.
         vocabulary_size: distinct characters.
+        rows: of the global batch that it learns from; all if None.
+        sharing: how many learners share the cores of this machine.
     """
 
-    def __init__(self, config: ModelConfig, train: TrainConfig, vocabulary_size: int):
+    def __init__(
+        self,
+        config: ModelConfig,
+        train: TrainConfig,
+        vocabulary_size: int,
+        rows: slice | None = None,
+        sharing: int = 1,
+    ):
         keras.utils.set_random_seed(train.seed % 2**32)
         self.config = config
         self.train = train
-        self.model = StackedModel(config, vocabulary_size)
+        self.rows = rows or slice(0, train.batch_size)
+        size = self.rows.stop - self.rows.start
+        self.model = self.measured = StackedModel(config, vocabulary_size, train.precision)
+        if train.precision != "float32":  # the file that is kept has no other
+            self.measured = StackedModel(config, vocabulary_size)
         self.optimizer = make_optimizer(train)
         self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
-        self.carried = self.model.zero_state(train.batch_size)
-        self.parts = cut(train.batch_size, part_count(train.batch_size))
+        self.carried = self.model.zero_state(size)
+        self.parts = cut(size, part_count(size, sharing))
         self._gradients = _compiled(self._part_gradients)
-        self._update = _compiled(self._apply_gradients)
+        self._update = _compiled(self._apply_mean)
+        self.update = _compiled(self._apply)
         self._step = tf.function(self._train_step, autograph=False)
         self._losses = _compiled(self._evaluate_chunk)
 
-    def step(self, number: int, batch: Batch, learning_rate: float) -> float:
+    def step(
+        self, number: int, batch: Batch, learning_rate: float, word: np.ndarray
+    ) -> tuple[float, np.ndarray]:
         """Train on one batch.
 
         Args:
             number: of the step; dropout masks depend on it.
-            batch: rows of the global batch.
+            batch: the global batch.
             learning_rate: for this step.
+            word: what this worker tells all others (see `Replicas`): there are none.
 
         Returns:
-            The batch's mean loss in nats a character, before the update.
+            The batch's mean loss in nats a character, before the update; and `word`.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         loss, self.carried = self._step(
@@ -89,7 +106,7 @@ class Learner:
             tf.constant(number, tf.int64),
             self.carried,
         )
-        return float(loss)
+        return float(loss), word
 
     def _train_step(
         self,
@@ -99,14 +116,41 @@ class Learner:
         number: tf.Tensor,
         carried: States,
     ) -> tuple[tf.Tensor, States]:
+        losses, gradients, after = self.parted(inputs, targets, keep, number, carried)
+        self._update(gradients)
+        return mean(losses, self.parts), after
+
+    def parted(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        keep: tf.Tensor,
+        number: tf.Tensor,
+        carried: States,
+    ) -> tuple[Sequence[tf.Tensor], Sequence[list[tf.Tensor]], States]:
+        """What a step gives before the update.
+
+        Args:
+            inputs: ids (rows, time) int32.
+            targets: ids (rows, time) or (rows,) int32.
+            keep: (rows, 1) float32: 0 where a row starts from a zero state, else 1.
+            number: of the step.
+            carried: the states before the window.
+
+        Returns:
+            The mean loss and the gradients of each part of the rows; the states after.
+        """
         before = [[state * keep for state in layer] for layer in carried]
         results = [
-            self._gradients(*take((inputs, targets, before), part), number, tf.constant(part.start))
+            self._gradients(
+                *take((inputs, targets, before), part),
+                number,
+                tf.constant(self.rows.start + part.start),
+            )
             for part in self.parts
         ]
         losses, gradients, after = zip(*results, strict=True)
-        self._update(gradients)
-        return mean(losses, self.parts), join(after)
+        return losses, gradients, join(after)
 
     def _part_gradients(
         self,
@@ -120,9 +164,10 @@ class Learner:
 
         def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
             shape = tuple(outputs.shape)
-            return outputs * dropout_mask(
+            mask = dropout_mask(
                 shape, self.config.dropout, self.train.seed, number, layer, first_row
             )
+            return outputs * tf.cast(mask, outputs.dtype)
 
         with tf.GradientTape() as tape, keras.StatelessScope(self._dropped_weights(number)):
             logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
@@ -143,8 +188,11 @@ class Learner:
         )
         return [(kernel, kernel * mask) for kernel, mask in zip(kernels, masks, strict=True)]
 
-    def _apply_gradients(self, gradients: list[list[tf.Tensor]]) -> None:
-        self.optimizer.apply(mean(gradients, self.parts), self.model.trainable_variables)
+    def _apply_mean(self, gradients: Sequence[list[tf.Tensor]]) -> None:
+        self._apply(mean(gradients, self.parts))
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def evaluate(self, holdout: np.ndarray) -> float:
         """The mean loss of the hold-out under the weights to keep, in nats a character.
@@ -154,7 +202,7 @@ class Learner:
         """
         last = self.config.targets == "last"
         rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
-        own = [variable.numpy() for variable in self.model.trainable_variables]
+        own = [variable.numpy() for variable in self.measured.trainable_variables]
         self._assign(self.weights())
         total, counted = 0.0, 0
         for batch in holdout_batches(holdout, self.config.seq_length, self.config.targets, rows):
@@ -186,7 +234,7 @@ class Learner:
     def _evaluate_chunk(
         self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: States
     ) -> tuple[tf.Tensor, States]:
-        logits, after = self.model(inputs, states)
+        logits, after = self.measured(inputs, states)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         return tf.reduce_sum(tf.where(counted, losses, 0.0)), after
 
@@ -198,7 +246,7 @@ class Learner:
         return [variable.numpy() for variable in self.model.trainable_variables]
 
     def _assign(self, weights: list[np.ndarray]) -> None:
-        for variable, value in zip(self.model.trainable_variables, weights, strict=True):
+        for variable, value in zip(self.measured.trainable_variables, weights, strict=True):
             variable.assign(value)
 
     def arrays(self) -> dict[str, np.ndarray]:

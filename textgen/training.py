@@ -5,11 +5,13 @@ decision 4). Whatever decides about weights depends on the step only, so a run t
 killed and resumed equals one that was not; a run with `--minutes` is the exception.
 """
 
+import json
 import math
 import shlex
+import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -22,17 +24,19 @@ from textgen.atomic import atomic_write, not_written
 from textgen.checkpoint import RunDirectory
 from textgen.config import TrainConfig
 from textgen.continuation import read_prompt
+from textgen.devices import Devices
 from textgen.errors import TextgenError
 from textgen.model import keras_archive
 from textgen.model_file import Model, write_model
 from textgen.network import Network
 from textgen.progress import Reporter, Status
+from textgen.replicas import Replicas
 from textgen.run import Run
 from textgen.sampling import Sample, Settings, generate
-from textgen.signals import Stopped, StopSignal
+from textgen.signals import GRACE, GRACE_TOGETHER, Stopped, StopSignal
 from textgen.state import has_state, read_state, write_state
 from textgen.step import Learner
-from textgen.windows import Streams, Windows
+from textgen.windows import Batch, Streams, Windows
 
 SAVE_SECONDS = 120  # state is saved at least this often, besides at each evaluation
 MOST_STEPS = 1000  # between two evaluations
@@ -137,6 +141,7 @@ class Training:
         started: `time.monotonic()` at the start of the command.
         reporter: is told of every step and evaluation.
         callbacks: Keras callbacks, called as `model.fit` calls them.
+        devices: where it trains; one device if None.
     """
 
     @full_memory_told()
@@ -148,17 +153,21 @@ class Training:
         started: float,
         reporter: Reporter,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        devices: Devices | None = None,
     ):
+        self.devices = devices or Devices()
         self.directory = directory
         self.run = run
         self.started = started
         self.reporter = reporter
         self.callbacks = callbacks
         self.progress = Progress()
-        self.stop = StopSignal(self._tell_of_the_end)
+        self.stop = StopSignal(
+            self._tell_of_the_end, GRACE if self.devices.alone else GRACE_TOGETHER
+        )
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = self._batches()
-        self.learner = Learner(run.model, run.train, len(run.vocabulary))
+        self.learner = self._learner()
         self.minutes = run.train.minutes
         per_epoch = self.batches.steps_per_epoch
         self.total = run.train.epochs * per_epoch if run.train.epochs is not None else None
@@ -166,7 +175,14 @@ class Training:
         self.evaluation_seconds = 0.0
         self.compiled = False
         self.spent_before = 0.0
-        self.saved = self.evaluated = self.spent
+        self.heard = np.zeros(3)
+        self.saved = self.evaluated = self.now
+
+    def _learner(self) -> Learner | Replicas:
+        model, train, vocabulary_size = self.run.model, self.run.train, len(self.run.vocabulary)
+        if self.devices.strategy is None:
+            return Learner(model, train, vocabulary_size)
+        return Replicas(model, train, vocabulary_size, self.devices)
 
     def _batches(self) -> Streams | Windows:
         model, train = self.run.model, self.run.train
@@ -180,13 +196,34 @@ class Training:
         return self.spent_before + time.monotonic() - self.started
 
     @property
+    def now(self) -> float:
+        """`spent` for decisions: where several workers train, as the chief's clock last told."""
+        return self.spent if self.devices.alone else float(self.heard[0])
+
+    @property
+    def stopping(self) -> int | None:
+        """The signal for which training stops: this process's, or one that another worker got."""
+        if self.devices.alone:
+            return self.stop.received
+        interrupts, terminations = self.heard[1:]
+        if not interrupts and not terminations:
+            return None
+        return self.stop.received or (signal.SIGTERM if terminations else signal.SIGINT)
+
+    def word(self) -> np.ndarray:
+        """What this worker tells the others: the chief's clock, and which signal it got."""
+        received = self.stop.received
+        clock = self.spent if self.devices.is_chief else 0.0
+        return np.array([clock, received == signal.SIGINT, received == signal.SIGTERM], np.float64)
+
+    @property
     def budget(self) -> float:
         """Seconds after which no step is made; the last evaluation and saving need time too."""
         return (self.minutes or 0) * 60 - 1.2 * self.evaluation_seconds - 1.0
 
     def done(self) -> float:
         """The share of the run that is over, 0 to 1."""
-        time_share = 0.0 if self.minutes is None else self.spent / max(self.budget, 1e-9)
+        time_share = 0.0 if self.minutes is None else self.now / max(self.budget, 1e-9)
         step_share = 0.0 if self.total is None else self.progress.step / self.total
         return min(1.0, max(time_share, step_share))
 
@@ -212,7 +249,7 @@ class Training:
         # The first evaluation compiles, so it does not tell what another one costs.
         costs = self.evaluation_seconds if self.progress.evaluations > 1 else 0.0
         interval = max(self.budget / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
-        return self.spent >= self.evaluated + interval
+        return self.now >= self.evaluated + interval
 
     @full_memory_told()
     def train(self) -> Progress:
@@ -231,9 +268,9 @@ class Training:
         return self.progress
 
     def _train(self) -> None:
+        log = [keras.callbacks.CSVLogger(self.directory.log, append=True)]
         callbacks = keras.callbacks.CallbackList(
-            [*self.callbacks, keras.callbacks.CSVLogger(self.directory.log, append=True)],
-            model=self.learner.model,
+            [*self.callbacks, *(log if self.devices.is_chief else [])], model=self.learner.model
         )
         callbacks.on_train_begin()
         if self.over() and not self.unmeasured():
@@ -246,22 +283,35 @@ class Training:
                 self.evaluate(callbacks)
             else:
                 self.make_step(callbacks)
-            if self.stop.received:
+            if self.stopping:
                 self.save()
-                raise Stopped(self.stop.received)
-            if self.spent - self.saved > SAVE_SECONDS:
+                raise Stopped(self.stopping)
+            if self.now - self.saved > SAVE_SECONDS:
                 self.save()
         callbacks.on_train_end()
 
     def resume(self) -> None:
         """Take up the state of the directory, if it has one, else start."""
-        if has_state(self.directory.state):
-            values, arrays = read_state(self.directory.state)
+        values, arrays = self.devices.together(self._saved)
+        if not self.devices.alone:
+            values = json.loads(self.devices.bytes_of(0, json.dumps(values).encode()))
+        if values is not None:
             self.progress = Progress.read(values)
-            self.learner.restore(arrays)
             self.spent_before = self.progress.seconds
-        atomic_write(self.directory.log, self.progress.log.encode())
-        self.saved = self.evaluated = self.spent
+        if isinstance(self.learner, Replicas):
+            self.learner.begin(arrays)
+        elif arrays is not None:
+            self.learner.restore(arrays)
+        if self.devices.is_chief:
+            atomic_write(self.directory.log, self.progress.log.encode())
+        self.heard = self.devices.sum(self.word())
+        self.saved = self.evaluated = self.now
+
+    def _saved(self) -> tuple[dict[str, Any] | None, dict[str, np.ndarray] | None]:
+        """The saved progress and arrays, which the chief reads; nothing at first."""
+        if self.devices.is_chief and has_state(self.directory.state):
+            return read_state(self.directory.state)
+        return None, None
 
     def make_step(self, callbacks: keras.callbacks.CallbackList) -> None:
         """Train on the next batch."""
@@ -269,18 +319,23 @@ class Training:
         rate = learning_rate(self.run.train, self.done())
         callbacks.on_train_batch_begin(progress.step)
         begun = time.monotonic()
-        batch = self.batches.batch(progress.step)
-        loss = self.learner.step(progress.step, batch, rate)
+        batch = self._batch()
+        loss, self.heard = self.learner.step(progress.step, batch, rate, self.word())
         self._check(loss, "loss", progress.step + 1)
         if self.compiled:  # the first step of a session compiles, so it is not timed
             progress.step_seconds += time.monotonic() - begun
-            progress.step_targets += batch.targets.size
+            progress.step_targets += batch.targets.size * self.devices.workers
         self.compiled = True
         progress.step += 1
         progress.loss_sum += loss
         progress.loss_steps += 1
         callbacks.on_train_batch_end(progress.step, {"loss": loss})
         self.reporter.step(self.status())
+
+    def _batch(self) -> Batch:
+        """This worker's rows of the next batch."""
+        rows = self.devices.rows(self.run.train.batch_size)
+        return self.batches.batch(self.progress.step, rows[0].start, rows[-1].stop)
 
     def _check(self, loss: float, name: str, step: int) -> None:
         """See that a loss is a number."""
@@ -309,30 +364,38 @@ class Training:
     def evaluate(self, callbacks: keras.callbacks.CallbackList) -> None:
         """Measure the hold-out loss, keep the model if it is the best, save."""
         progress = self.progress
-        begun = time.monotonic()
+        begun = self.now
         self.save()  # so that measuring, which may take minutes, can be stopped at once
-        with self.stop.nothing_at_stake():
+        with self.stop.nothing_at_stake() if self.devices.alone else nullcontext():
             val_loss = self.learner.evaluate(self.holdout)
         self._check(val_loss, "hold-out loss", progress.step)
         progress.val_loss = val_loss
         progress.train_loss = progress.loss_sum / progress.loss_steps
         progress.loss_sum, progress.loss_steps = 0.0, 0
         progress.evaluations += 1
-        model = self.kept_model()
         if progress.best is None or progress.val_loss < progress.best:
             progress.best, progress.waited = progress.val_loss, 0
             progress.best_train_loss = progress.train_loss
-            archive = keras_archive(self.run.model, len(self.run.vocabulary), model.weights)
-            write_model(self.directory.model, model, archive)
         else:
             progress.waited += 1
-        self._keep_sample(model)
+        if self.devices.is_chief:
+            self._keep_model()
         callbacks.on_epoch_end(progress.evaluations, self._log_row())
-        progress.log = self.directory.log.read_text()
+        if self.devices.is_chief:
+            progress.log = self.directory.log.read_text()
         self.reporter.evaluated(self.status(), progress.val_loss, progress.waited == 0)
         self.save()
-        self.evaluation_seconds = time.monotonic() - begun
-        self.evaluated = self.spent
+        self.heard = self.devices.sum(self.word())
+        self.evaluation_seconds = self.now - begun
+        self.evaluated = self.now
+
+    def _keep_model(self) -> None:
+        """Write the model if it is the best, and what it generates now."""
+        model = self.kept_model()
+        if self.progress.waited == 0:
+            archive = keras_archive(self.run.model, len(self.run.vocabulary), model.weights)
+            write_model(self.directory.model, model, archive)
+        self._keep_sample(model)
 
     def _keep_sample(self, model: Model) -> None:
         """Write what the model generates now, by its sampling defaults."""
@@ -373,12 +436,15 @@ class Training:
         """Save the state, from which `resume` continues exactly."""
         self.progress.seconds = self.spent
         with self.stop.saving:
-            write_state(self.directory.state, asdict(self.progress), self.learner.arrays())
-        self.saved = self.spent
+            arrays = self.learner.arrays()
+            if self.devices.is_chief:
+                write_state(self.directory.state, asdict(self.progress), arrays)
+        self.devices.wait()
+        self.saved = self.now
 
     def _tell_of_the_end(self) -> None:
         """Say how to continue from the last state, where none of now can be waited for."""
-        minutes = (self.spent - self.saved) / 60
+        minutes = (self.now - self.saved) / 60
         lost = f" The last {minutes:.1f} minutes are done again." if minutes > 0.1 else ""
         name = shlex.quote(self.directory.name)
         self.reporter.note(f"Stopped.{lost} Continue: textgen train --resume --name {name}")

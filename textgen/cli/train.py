@@ -4,8 +4,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from json import dumps
 from shlex import quote
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textgen.cli.machines import cluster_of, find_devices, machine_options
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
 from textgen.cli.terminal import one_blas_thread
 from textgen.config import (
@@ -22,15 +23,21 @@ from textgen.config import (
     MOST_MINUTES,
     MOST_ROWS,
     OPTIMIZERS,
+    PRECISIONS,
     PRESETS,
     TARGETS,
     Cleaning,
 )
 from textgen.errors import TextgenError
+from textgen.native import native_stderr_muted
 from textgen.signals import Stopped, ended_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from textgen.checkpoint import RunDirectory
+    from textgen.devices import Devices
+    from textgen.opening import Request
     from textgen.progress import Reporter
     from textgen.run import Run
     from textgen.training import Progress
@@ -106,7 +113,11 @@ class Finite(click.FloatRange):
 )
 @click.option("--patience", type=EPOCHS, help="Evaluations without a better one before it stops.")
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="Of the layers' products; for GPUs."
+)
 @cleaning_options
+@machine_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the run directory.")
 @click.option("--json", is_flag=True, help="Print the summary as one JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors on stderr.")
@@ -115,6 +126,10 @@ def train(
     name: str | None,
     resume: bool,
     overwrite: bool,
+    devices: int | str | None,
+    workers: tuple[str, ...] | None,
+    worker_index: int | None,
+    join_timeout: float,
     tensorboard: bool,
     json: bool,
     quiet: bool,
@@ -135,15 +150,30 @@ def train(
             "--tensorboard needs the package tensorboard. "
             "Install it with: pip install 'textgen[tensorboard]'"
         )
+    cluster = cluster_of(workers, worker_index)
     one_blas_thread()
-    reporter = make_reporter(quiet)
+    reporter = make_reporter(quiet, cluster is None or cluster.index == 0)
     stop_on_signals()
-    with opened(sources, name, resume, overwrite, options, reporter) as (directory, run):
+    with native_stderr_muted() if cluster or devices else nullcontext():
+        found = find_devices(cluster, devices, join_timeout)
         try:
-            progress, seconds = run_training(directory, run, reporter, tensorboard)
+            with opened(sources, name, resume, overwrite, options, reporter, found) as run:
+                progress, seconds = run_training(*run, reporter, tensorboard, found)
         except Stopped as stopped:
-            reporter.note(stopped_line(directory))
             os._exit(stopped.status)  # all is saved, and TensorFlow may take seconds to shut down
+    if found is None or found.is_chief:
+        tell(*run[:2], progress, seconds, reporter, json)
+
+
+def tell(
+    directory: "RunDirectory",
+    run: "Run",
+    progress: "Progress",
+    seconds: float,
+    reporter: "Reporter",
+    json: bool,
+) -> None:
+    """Print the summary."""
     summary = summarize(directory, run, progress, seconds)
     for line in filter(None, summary_lines(directory, run, progress, summary)):
         reporter.note(line)
@@ -156,12 +186,14 @@ def stopped_line(directory: "RunDirectory") -> str:
     return f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
 
 
-def make_reporter(quiet: bool) -> "Reporter":
-    """A bar on a terminal, lines elsewhere, nothing with --quiet."""
+def make_reporter(quiet: bool, speaks: bool) -> "Reporter":
+    """A bar on a terminal, lines elsewhere; notes for a worker that does not speak for all."""
     from textgen import progress
 
     if quiet:
         return progress.Reporter()
+    if not speaks:
+        return progress.Notes()
     return progress.Bar() if sys.stderr.isatty() else progress.Lines()
 
 
@@ -173,20 +205,23 @@ def opened(
     overwrite: bool,
     options: dict[str, Any],
     reporter: "Reporter",
-) -> "Iterator[tuple[RunDirectory, Run]]":
-    """The run directory to train in, new or to be continued, with its lock held."""
+    devices: "Devices | None",
+) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
+    """The run directory to train in, new or to be continued, with its lock held; and its ids."""
     with ended_by_signals():
-        from textgen.checkpoint import ROOT
         from textgen.corpus import open_sources, source_names, source_stem
-        from textgen.opening import Request, earlier_run, new_run
+        from textgen.opening import Request
 
     unnamed = not sources and not resume
     if unnamed:
         sources = (BUILTIN,)
     encoding, keep = options.pop("encoding"), options.pop("keep_boilerplate")
+    speaks = devices is None or devices.is_chief
 
     def read(cleaning: Cleaning) -> "Iterator[str]":
-        return open_sources(sources, cleaning, encoding, keep, reporter.note)
+        return open_sources(
+            sources, cleaning, encoding, keep, reporter.note if speaks else lambda line: None
+        )
 
     given = {key: value for key, value in options.items() if value is not None and key != "preset"}
     preset = PRESETS.get(options["preset"])
@@ -200,36 +235,67 @@ def opened(
             click.get_current_context(), preset.cleaning if preset else Cleaning()
         ),
         given=given,
+        replicas=devices.replicas if devices else 1,
+        workers=devices.workers if devices else 1,
     )
-    if resume and (not sources or name is None or (ROOT / name / "run.json").exists()):
-        with earlier_run(request, read if sources else None) as (directory, run):
+    reading = read if sources else None
+    run = opened_here(request, reading, resume, unnamed, reporter)
+    if devices is not None and not devices.alone:
+        from textgen.workers import opened_together
+
+        run = opened_together(devices, run, reading)
+    with run as mine:
+        yield mine
+
+
+@contextmanager
+def opened_here(
+    request: "Request",
+    read: "Callable[[Cleaning], Iterator[str]] | None",
+    resume: bool,
+    unnamed: bool,
+    reporter: "Reporter",
+) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
+    """The run of this process alone, or of the chief."""
+    from textgen.checkpoint import ROOT
+    from textgen.encoding import open_ids
+    from textgen.opening import earlier_run, new_run
+
+    name = request.name
+    if resume and (read is None or name is None or (ROOT / name / "run.json").exists()):
+        with earlier_run(request, read) as (directory, run):
             reporter.note(f"Continuing the run {directory.path}.")
-            yield directory, run
+            yield directory, run, open_ids(directory.text, len(run.vocabulary))
         return
+    assert read is not None
     with new_run(request, read(request.cleaning)) as (directory, run, choice):
         if unnamed:
             reporter.note(f"No source was named, so {BUILTIN} is taken.")
         if choice:
             reporter.note(choice)
-        yield directory, run
+        yield directory, run, open_ids(directory.text, len(run.vocabulary))
 
 
 def run_training(
-    directory: "RunDirectory", run: "Run", reporter: "Reporter", tensorboard: bool
+    directory: "RunDirectory",
+    run: "Run",
+    ids: "np.ndarray",
+    reporter: "Reporter",
+    tensorboard: bool,
+    devices: "Devices | None",
 ) -> "tuple[Progress, float]":
     """Train with Keras, whose import takes seconds; returns the progress and seconds spent."""
-    from textgen.native import native_stderr_muted
-
     with native_stderr_muted():
         with ended_by_signals(lambda: reporter.note(stopped_line(directory))):
-            from textgen.encoding import open_ids
             from textgen.training import Training, tensorboard_callback
 
-            ids = open_ids(directory.text, len(run.vocabulary))
             callbacks = [tensorboard_callback(directory)] if tensorboard else []
-            training = Training(directory, run, ids, STARTED, reporter, callbacks)
+            training = Training(directory, run, ids, STARTED, reporter, callbacks, devices)
         try:
             return training.train(), training.spent
+        except Stopped:
+            reporter.note(stopped_line(directory))
+            raise
         finally:
             reporter.close()
 

@@ -1,0 +1,89 @@
+"""How the workers of one job open one run: the chief does, and the others learn of it."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from textgen.checkpoint import ROOT, RunDirectory
+from textgen.config import Cleaning
+from textgen.devices import Devices
+from textgen.encoding import open_ids
+from textgen.errors import TextgenError
+from textgen.opening import check_ids, encode
+from textgen.run import Run, read_run
+
+Opened = tuple[RunDirectory, Run, np.ndarray]
+
+
+@contextmanager
+def opened_together(
+    devices: Devices,
+    opened: AbstractContextManager[Opened],
+    read: Callable[[Cleaning], Iterable[str]] | None,
+) -> Iterator[Opened]:
+    """Open a run on the chief, and give all workers its settings and the same text.
+
+    Args:
+        devices: of all workers.
+        opened: the run directory, the run and the ids of its text; entered by the chief only.
+        read: gives a worker's own copy of the text, cleaned; None where no source was named.
+
+    Raises:
+        TextgenError: on all workers, if the chief cannot open it or a worker has another text.
+    """
+    with ExitStack() as stack:
+        if devices.is_chief:
+            mine = devices.together(lambda: stack.enter_context(opened))
+            devices.bytes_of(0, _told(mine[0]))
+            devices.together(lambda: None)
+        else:
+            devices.together(lambda: None)
+            told = devices.bytes_of(0, b"")
+            mine = devices.together(lambda: _copied(told, read))
+        yield mine
+
+
+def _told(directory: RunDirectory) -> bytes:
+    """What the others must know: the run's name, and its run.json."""
+    return directory.name.encode() + b"\n" + (directory.path / "run.json").read_bytes()
+
+
+def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Opened:
+    """The run of which the chief told, with the text read here.
+
+    The directory is only a name, unless the workers share a file system: then the ids are read
+    there. Else they are written to a folder that is gone when this returns; they stay mapped.
+    """
+    name, settings = told.split(b"\n", 1)
+    directory = RunDirectory(ROOT / name.decode())
+    with tempfile.TemporaryDirectory(prefix="textgen-") as temporary:
+        folder = Path(temporary)
+        (folder / "run.json").write_bytes(settings)
+        run = read_run(folder / "run.json")
+        if _shared(directory, settings):
+            check_ids(run, directory)
+            return directory, run, open_ids(directory.text, len(run.vocabulary))
+        if read is None:
+            raise TextgenError(
+                f"The text of the run {directory.name} is not here. Name the same source as on "
+                "the chief, or let the workers share the folder."
+            )
+        encoded = encode(read(run.cleaning), folder)
+        if encoded.sha256 != run.sha256:
+            raise TextgenError(
+                f"The text here is another than the chief's: {encoded.characters:,} characters, "
+                f"sha256 {encoded.sha256[:12]}, and there {run.characters:,}, {run.sha256[:12]}. "
+                "Give all workers the same sources."
+            )
+        return directory, run, open_ids(folder / "text.ids", len(run.vocabulary))
+
+
+def _shared(directory: RunDirectory, settings: bytes) -> bool:
+    """Whether the chief's run directory can be seen from here."""
+    try:
+        return (directory.path / "run.json").read_bytes() == settings
+    except OSError:
+        return False
