@@ -25,7 +25,7 @@ from textgen.training import Training
 STEPS = 50
 # Rows that one device takes in one part, so that two must add otherwise than it does.
 GIVEN: dict[str, Any] = {
-    "units": (12, 9),
+    "units": (12,),
     "seq_length": 16,
     "batch_size": 12,
     "dropout": 0.3,

@@ -56,7 +56,9 @@ def test_other_precision_keeps_float32(tmp_path: Path, story: str) -> None:
     request = Request(("test",), "test", "x", False, None, Cleaning(), given)
     with new_run(request, [story[:3000]], tmp_path) as (run, settings, _):
         ids = open_ids(run.text, len(settings.vocabulary))
-        Training(run, settings, ids, time.monotonic(), Reporter()).train()
+        training = Training(run, settings, ids, time.monotonic(), Reporter())
+        assert training.learner.model.recurrent[0].compute_dtype == "bfloat16"
+        training.train()
     assert read_run(run.path / "run.json").train.precision == "mixed_bfloat16"
     arrays = read_state(run.state)[1]
     assert {array.dtype.name for array in arrays.values()} <= {"float32", "int64", "int32"}
