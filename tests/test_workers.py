@@ -98,7 +98,7 @@ def test_one_is_killed(tmp_path: Path, victim: int) -> None:
         assert time.monotonic() - begun < 30  # what is promised
     assert status == 1
     last = told.splitlines()[-1]
-    assert last.startswith(f"Error: Worker {victim} (127.0.0.1:")
+    assert last.startswith(f"Error: Lost worker {victim} (127.0.0.1:")
     assert "--resume" in last
     if victim == 0:
         assert told.count("\n") == 1
@@ -141,7 +141,7 @@ def test_another_text_is_refused(tmp_path: Path, story: str) -> None:
     with two_workers(*options, cwd=folders[0], other=folders[1]) as (chief, second):
         status, out, told = ended(chief)
         assert (status, out) == (1, "")
-        assert "Worker 1 (127.0.0.1:" in told.splitlines()[-1]
+        assert "because of worker 1 (127.0.0.1:" in told.splitlines()[-1]
         status, out, told = ended(second)
         assert (status, out) == (1, "")
         assert "Give all workers the same sources" in one_error(told)
@@ -157,7 +157,7 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
         assert "exists" in one_error(told)
         status, _, told = ended(second)
         assert status == 1
-        assert "Worker 0 (127.0.0.1:" in one_error(told)
+        assert "because of worker 0 (127.0.0.1:" in one_error(told)
         assert "exists" in told
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["x"]
 

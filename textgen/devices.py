@@ -145,8 +145,8 @@ class Devices:
             if mistake:
                 raise mistake
             assert self.cluster is not None
-            name = self.cluster.name(int(failures[0])).capitalize()
-            raise TextgenError(f"{name} stopped: {told.decode()}")
+            name = self.cluster.name(int(failures[0]))
+            raise TextgenError(f"Stopped, because of {name}: {told.decode()}")
         return result  # type: ignore[return-value]
 
     @contextmanager
@@ -161,11 +161,11 @@ class Devices:
             if not gone and not isinstance(error, LOST):
                 raise
             suspects = {int(task) for task in TASK.findall(str(error))} - {self.worker}
-            names = [self.cluster.name(index) for index in gone or sorted(suspects)]
-            who = (", ".join(names[:8]) or "a worker").capitalize()
+            # Heartbeats go to the chief: where nobody is named, it does not answer them.
+            names = [self.cluster.name(index) for index in gone or sorted(suspects) or [0]]
             raise TextgenError(
-                f"{who} ended or cannot be reached, so training stops. The last saved state is "
-                "kept: start all workers again with --resume."
+                f"Lost {', '.join(names[:8])}, which ended or cannot be reached. The last saved "
+                "state is kept: start all workers again with --resume."
             ) from None
 
 

@@ -1,5 +1,6 @@
 """How the workers of one job open one run: the chief does, and the others learn of it."""
 
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,7 +13,7 @@ from textgen.config import Cleaning
 from textgen.devices import Devices
 from textgen.encoding import open_ids
 from textgen.errors import TextgenError
-from textgen.opening import check_ids, encode
+from textgen.opening import encode
 from textgen.run import Run, read_run
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
@@ -47,8 +48,15 @@ def opened_together(
 
 
 def _told(directory: RunDirectory) -> bytes:
-    """What the others must know: the run's name, and its run.json."""
-    return directory.name.encode() + b"\n" + (directory.path / "run.json").read_bytes()
+    """What the others must know: the run's name, its text.ids from outside, and its run.json."""
+    place = json.dumps([directory.name, *_mark(directory.text)])
+    return place.encode() + b"\n" + (directory.path / "run.json").read_bytes()
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Size and time of a file, by which two machines know that they see the same one."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Opened:
@@ -57,14 +65,14 @@ def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Op
     The directory is only a name, unless the workers share a file system: then the ids are read
     there. Else they are written to a folder that is gone when this returns; they stay mapped.
     """
-    name, settings = told.split(b"\n", 1)
-    directory = RunDirectory(ROOT / name.decode())
+    place, settings = told.split(b"\n", 1)
+    name, *mark = json.loads(place)
+    directory = RunDirectory(ROOT / name)
     with tempfile.TemporaryDirectory(prefix="textgen-") as temporary:
         folder = Path(temporary)
         (folder / "run.json").write_bytes(settings)
         run = read_run(folder / "run.json")
-        if _shared(directory, settings):
-            check_ids(run, directory)
+        if _shared(directory, settings, tuple(mark)):
             return directory, run, open_ids(directory.text, len(run.vocabulary))
         if read is None:
             raise TextgenError(
@@ -81,9 +89,10 @@ def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Op
         return directory, run, open_ids(folder / "text.ids", len(run.vocabulary))
 
 
-def _shared(directory: RunDirectory, settings: bytes) -> bool:
-    """Whether the chief's run directory can be seen from here."""
+def _shared(directory: RunDirectory, settings: bytes, mark: tuple[int, ...]) -> bool:
+    """Whether the chief's run directory can be seen from here, by its settings and its ids."""
     try:
-        return (directory.path / "run.json").read_bytes() == settings
+        same = (directory.path / "run.json").read_bytes() == settings
+        return same and _mark(directory.text) == mark
     except OSError:
         return False
