@@ -15,6 +15,7 @@ from textgen.encoding import open_ids
 from textgen.errors import TextgenError
 from textgen.opening import encode
 from textgen.run import Run, read_run
+from textgen.signals import ended_by_signals
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
 
@@ -39,10 +40,12 @@ def opened_together(
         if devices.is_chief:
             mine = devices.together(lambda: stack.enter_context(opened))
             devices.bytes_of(0, _told(mine[0]))
-            devices.together(lambda: None)
+            with ended_by_signals():  # while it waits for the others, nothing can be lost
+                devices.together(lambda: None)
         else:
-            devices.together(lambda: None)
-            told = devices.bytes_of(0, b"")
+            with ended_by_signals():
+                devices.together(lambda: None)
+                told = devices.bytes_of(0, b"")
             mine = devices.together(lambda: _copied(told, read))
         yield mine
 

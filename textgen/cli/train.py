@@ -289,7 +289,8 @@ def run_training(
         with ended_by_signals(lambda: reporter.note(stopped_line(directory))):
             from textgen.training import Training, tensorboard_callback
 
-            callbacks = [tensorboard_callback(directory)] if tensorboard else []
+            writes = devices is None or devices.is_chief
+            callbacks = [tensorboard_callback(directory)] if tensorboard and writes else []
             training = Training(directory, run, ids, STARTED, reporter, callbacks, devices)
         try:
             return training.train(), training.spent
