@@ -5,6 +5,7 @@ one for the update.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import keras
 import numpy as np
@@ -200,16 +201,28 @@ class Learner:
         Args:
             holdout: ids (characters,).
         """
+        total, counted = self.measure(holdout)
+        return total / counted
+
+    def measure(
+        self, holdout: np.ndarray, worker: int = 0, workers: int = 1
+    ) -> tuple[float, int]:
+        """A worker's share of `evaluate`: every so manieth batch of the hold-out.
+
+        Returns:
+            The summed loss, and of how many characters.
+        """
         last = self.config.targets == "last"
         rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
         own = [variable.numpy() for variable in self.measured.trainable_variables]
         self._assign(self.weights())
         total, counted = 0.0, 0
-        for batch in holdout_batches(holdout, self.config.seq_length, self.config.targets, rows):
+        batches = holdout_batches(holdout, self.config.seq_length, self.config.targets, rows)
+        for batch in islice(batches, worker, None, workers):
             total += self._batch_loss(batch, rows)
             counted += int(batch.counted.sum())
         self._assign(own)
-        return total / counted
+        return total, counted
 
     def _batch_loss(self, batch: HoldoutBatch, rows: int) -> float:
         """The summed loss of one batch, padded to `rows`, so that one program serves all."""
