@@ -207,7 +207,7 @@ class Learner:
     def measure(
         self, holdout: np.ndarray, worker: int = 0, workers: int = 1
     ) -> tuple[float, int]:
-        """A worker's share of `evaluate`: every so manieth batch of the hold-out.
+        """A worker's share of `evaluate`: each `workers`-th batch of the hold-out.
 
         Returns:
             The summed loss, and of how many characters.
