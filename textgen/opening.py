@@ -1,6 +1,7 @@
 """Opening a run directory: a new one, checked before it is named, or an earlier one."""
 
 import hashlib
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from textgen import recipe
 from textgen.atomic import not_written, shown
 from textgen.baselines import baselines
 from textgen.checkpoint import ROOT, RunDirectory, default_run_name, lock_run
-from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
+from textgen.config import PRESETS, Cleaning, ModelConfig, Preset, TrainConfig
 from textgen.encoding import EncodedText, open_ids, write_ids
 from textgen.errors import TextgenError
 from textgen.model_file import check_size
@@ -155,9 +156,7 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
         preset = PRESETS[request.preset]
     else:
         budget = recipe.budget(encoded.characters, given.get("minutes"), given.get("epochs"))
-        preset = recipe.fit(budget)
-        rows = -(-preset.train.batch_size // request.replicas) * request.replicas
-        preset = replace(preset, train=replace(preset.train, batch_size=rows))
+        preset = divisible(recipe.fit(budget), request.replicas)
     if given.get("minutes") and not budget:
         given = {"epochs": None} | given
     elif given.get("optimizer", preset.train.optimizer) != preset.train.optimizer:
@@ -180,6 +179,12 @@ def plan(request: Request, encoded: EncodedText) -> tuple[Run, str | None]:
         baselines={},
     )
     return run, budget.line(model, train) if budget else None
+
+
+def divisible(preset: Preset, replicas: int) -> Preset:
+    """The preset, its batch made larger where the devices could not divide it."""
+    rows = math.ceil(preset.train.batch_size / replicas) * replicas
+    return replace(preset, train=replace(preset.train, batch_size=rows))
 
 
 def check_division(train: TrainConfig, replicas: int) -> None:

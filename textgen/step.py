@@ -204,9 +204,7 @@ class Learner:
         total, counted = self.measure(holdout)
         return total / counted
 
-    def measure(
-        self, holdout: np.ndarray, worker: int = 0, workers: int = 1
-    ) -> tuple[float, int]:
+    def measure(self, holdout: np.ndarray, worker: int = 0, workers: int = 1) -> tuple[float, int]:
         """A worker's share of `evaluate`: each `workers`-th batch of the hold-out.
 
         Returns:
