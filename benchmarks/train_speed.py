@@ -58,7 +58,7 @@ def textgen_step(shape: Shape) -> Callable[[], object]:
     learner = Learner(config, TrainConfig(batch_size=batch), VOCABULARY)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (batch, window + 1)).astype(np.int32)
     data = Batch(ids[:, :-1], ids[:, 1:], np.zeros(batch, dtype=bool))
-    return lambda: learner.step(0, data, 0.001, np.zeros(0))
+    return lambda: learner.step(0, data, 0.001)
 
 
 def keras_step(shape: Shape, compiled: bool) -> Callable[[], object]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-SECONDS = 150  # after which a worker is ended, whatever it does
+SECONDS = 240  # after which a worker is ended, whatever it does
 
 Worker = subprocess.Popen[bytes]
 

@@ -4,6 +4,8 @@ Every replica has the same weights and makes the same update, from the sum that 
 all-reduce gives to each with the same bits. Its carried state is of its own rows.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -26,13 +28,23 @@ class Replicas:
         train: the run.
         vocabulary_size: distinct characters.
         devices: where it trains; they divide the batch.
+        word: gives what this worker tells the others with each step, float64 (any,).
+
+    Attributes:
+        heard: the sum of what all workers told with the latest step.
     """
 
     def __init__(
-        self, config: ModelConfig, train: TrainConfig, vocabulary_size: int, devices: Devices
+        self,
+        config: ModelConfig,
+        train: TrainConfig,
+        vocabulary_size: int,
+        devices: Devices,
+        word: Callable[[], np.ndarray],
     ):
         assert devices.strategy is not None
         self.devices, self.strategy = devices, devices.strategy
+        self.word, self.heard = word, word()
         self.batch_size = train.batch_size
         self.learners = []
         for device, rows in zip(devices.local, devices.rows(train.batch_size), strict=True):
@@ -41,20 +53,16 @@ class Replicas:
         self.model = self.learners[0].model
         self._step = tf.function(self._train_step, autograph=False)
 
-    def step(
-        self, number: int, batch: Batch, learning_rate: float, word: np.ndarray
-    ) -> tuple[float, np.ndarray]:
+    def step(self, number: int, batch: Batch, learning_rate: float) -> float:
         """Train on one batch.
 
         Args:
             number: of the step; dropout masks depend on it.
             batch: this worker's rows of the global batch.
             learning_rate: for this step.
-            word: what this worker tells the others, float64 (any,).
 
         Returns:
-            The global batch's mean loss in nats a character, before the update; and the sum
-            of what all workers told.
+            The global batch's mean loss in nats a character, before the update.
         """
         keep = (~batch.fresh).astype(np.float32)[:, None]
         size = self.batch_size // self.devices.replicas
@@ -64,11 +72,12 @@ class Replicas:
             own = slice(index * size, (index + 1) * size)
             shares.append((batch.inputs[own], batch.targets[own], keep[own], learner.carried))
         with self.devices.loss_of_workers_told():
-            told, carried = self._step(shares, tf.constant(number, tf.int64), word)
+            told, carried = self._step(shares, tf.constant(number, tf.int64), self.word())
             told = told.numpy()
         for learner, after in zip(self.learners, carried, strict=True):
             learner.carried = after
-        return float(told[0]), told[1:]
+        self.heard = told[1:]
+        return float(told[0])
 
     def _train_step(
         self, shares: list, number: tf.Tensor, word: tf.Tensor

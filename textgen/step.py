@@ -85,19 +85,16 @@ class Learner:
         self._step = tf.function(self._train_step, autograph=False)
         self._losses = _compiled(self._evaluate_chunk)
 
-    def step(
-        self, number: int, batch: Batch, learning_rate: float, word: np.ndarray
-    ) -> tuple[float, np.ndarray]:
+    def step(self, number: int, batch: Batch, learning_rate: float) -> float:
         """Train on one batch.
 
         Args:
             number: of the step; dropout masks depend on it.
-            batch: the global batch.
+            batch: rows of the global batch.
             learning_rate: for this step.
-            word: what this worker tells all others (see `Replicas`): there are none.
 
         Returns:
-            The batch's mean loss in nats a character, before the update; and `word`.
+            The batch's mean loss in nats a character, before the update.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         loss, self.carried = self._step(
@@ -107,7 +104,7 @@ class Learner:
             tf.constant(number, tf.int64),
             self.carried,
         )
-        return float(loss), word
+        return float(loss)
 
     def _train_step(
         self,

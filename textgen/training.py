@@ -167,6 +167,7 @@ class Training:
         )
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = self._batches()
+        self.heard, self.spent_before = np.zeros(3), 0.0
         self.learner = self._learner()
         self.minutes = run.train.minutes
         per_epoch = self.batches.steps_per_epoch
@@ -174,15 +175,13 @@ class Training:
         self.stretch = math.ceil(per_epoch / math.ceil(per_epoch / MOST_STEPS))
         self.evaluation_seconds = 0.0
         self.compiled = False
-        self.spent_before = 0.0
-        self.heard = np.zeros(3)
         self.saved = self.evaluated = self.now
 
     def _learner(self) -> Learner | Replicas:
         model, train, vocabulary_size = self.run.model, self.run.train, len(self.run.vocabulary)
         if self.devices.strategy is None:
             return Learner(model, train, vocabulary_size)
-        return Replicas(model, train, vocabulary_size, self.devices)
+        return Replicas(model, train, vocabulary_size, self.devices, self.word)
 
     def _batches(self) -> Streams | Windows:
         model, train = self.run.model, self.run.train
@@ -320,7 +319,9 @@ class Training:
         callbacks.on_train_batch_begin(progress.step)
         begun = time.monotonic()
         batch = self._batch()
-        loss, self.heard = self.learner.step(progress.step, batch, rate, self.word())
+        loss = self.learner.step(progress.step, batch, rate)
+        if isinstance(self.learner, Replicas):
+            self.heard = self.learner.heard
         self._check(loss, "loss", progress.step + 1)
         if self.compiled:  # the first step of a session compiles, so it is not timed
             progress.step_seconds += time.monotonic() - begun
