@@ -186,6 +186,16 @@ def stopped_line(directory: "RunDirectory") -> str:
     return f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
 
 
+@contextmanager
+def continuation_told(directory: "RunDirectory", reporter: "Reporter") -> "Iterator[None]":
+    """While entered, a signal that ends the command lets it say how to continue."""
+    try:
+        yield
+    except Stopped:
+        reporter.note(stopped_line(directory))
+        raise
+
+
 def make_reporter(quiet: bool, speaks: bool) -> "Reporter":
     """A bar on a terminal, lines elsewhere; notes for a worker that does not speak for all."""
     from textgen import progress
@@ -245,7 +255,11 @@ def opened(
 
         run = opened_together(devices, run, reading)
     with run as mine:
-        yield mine
+        if speaks:
+            yield mine
+            return
+        with continuation_told(mine[0], reporter):
+            yield mine
 
 
 @contextmanager
@@ -264,16 +278,18 @@ def opened_here(
     name = request.name
     if resume and (read is None or name is None or (ROOT / name / "run.json").exists()):
         with earlier_run(request, read) as (directory, run):
-            reporter.note(f"Continuing the run {directory.path}.")
-            yield directory, run, open_ids(directory.text, len(run.vocabulary))
+            with continuation_told(directory, reporter):
+                reporter.note(f"Continuing the run {directory.path}.")
+                yield directory, run, open_ids(directory.text, len(run.vocabulary))
         return
     assert read is not None
     with new_run(request, read(request.cleaning)) as (directory, run, choice):
-        if unnamed:
-            reporter.note(f"No source was named, so {BUILTIN} is taken.")
-        if choice:
-            reporter.note(choice)
-        yield directory, run, open_ids(directory.text, len(run.vocabulary))
+        with continuation_told(directory, reporter):
+            if unnamed:
+                reporter.note(f"No source was named, so {BUILTIN} is taken.")
+            if choice:
+                reporter.note(choice)
+            yield directory, run, open_ids(directory.text, len(run.vocabulary))
 
 
 def run_training(
@@ -294,9 +310,6 @@ def run_training(
             training = Training(directory, run, ids, STARTED, reporter, callbacks, devices)
         try:
             return training.train(), training.spent
-        except Stopped:
-            reporter.note(stopped_line(directory))
-            raise
         finally:
             reporter.close()
 
