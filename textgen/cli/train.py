@@ -277,19 +277,20 @@ def opened_here(
 
     name = request.name
     if resume and (read is None or name is None or (ROOT / name / "run.json").exists()):
-        with earlier_run(request, read) as (directory, run):
-            with continuation_told(directory, reporter):
-                reporter.note(f"Continuing the run {directory.path}.")
-                yield directory, run, open_ids(directory.text, len(run.vocabulary))
+        with earlier_run(request, read) as (directory, run), continuation_told(directory, reporter):
+            reporter.note(f"Continuing the run {directory.path}.")
+            yield directory, run, open_ids(directory.text, len(run.vocabulary))
         return
     assert read is not None
-    with new_run(request, read(request.cleaning)) as (directory, run, choice):
-        with continuation_told(directory, reporter):
-            if unnamed:
-                reporter.note(f"No source was named, so {BUILTIN} is taken.")
-            if choice:
-                reporter.note(choice)
-            yield directory, run, open_ids(directory.text, len(run.vocabulary))
+    with (
+        new_run(request, read(request.cleaning)) as (directory, run, choice),
+        continuation_told(directory, reporter),
+    ):
+        if unnamed:
+            reporter.note(f"No source was named, so {BUILTIN} is taken.")
+        if choice:
+            reporter.note(choice)
+        yield directory, run, open_ids(directory.text, len(run.vocabulary))
 
 
 def run_training(
