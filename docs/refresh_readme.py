@@ -16,7 +16,7 @@ from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
-LONGEST = 110
+LONGEST = 120
 
 
 def run(command: str, folder: str) -> str:

@@ -48,11 +48,11 @@ LADDER: tuple[tuple[int, ...], ...] = (
 UNTIMED_LADDER = LADDER[:4]  # what any laptop trains in minutes
 
 # What is read often is soon learned by heart: (passes, the share of outputs to drop)
-DROPOUT = ((10, 15, 20, 40, 150), (0.0, 0.4, 0.4, 0.5, 0.6))
+DROPOUT = ((10, 12, 20, 40, 150), (0.0, 0.4, 0.4, 0.5, 0.6))
 # Recurrent weights can hold a short text: (weights a character, the share of them to drop), and
 # (passes, how much of that share).
 WEIGHT_DROPOUT = ((0.5, 3, 25), (0.0, 0.2, 0.5))
-WEIGHT_DROPOUT_BY_PASSES = ((10, 20, 40, 150), (0.0, 1.0, 1.0, 1.2))
+WEIGHT_DROPOUT_BY_PASSES = ((10, 12, 40, 150), (0.0, 1.0, 1.0, 1.2))
 
 
 def matrix_rate(seconds: float = 0.1) -> float:
