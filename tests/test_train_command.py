@@ -4,10 +4,13 @@ import csv
 import hashlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -221,6 +224,23 @@ def test_minutes_ends_with_the_rate_decayed(textgen: Command, tmp_path: Path) ->
     *_, last = csv.DictReader((run / "log.csv").open())
     # The clock decides: where the last evaluation took long, no step was left for the very end.
     assert 0.0001 <= float(last["learning_rate"]) < 0.0005
+
+
+def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    """A real terminal, also while TensorFlow's own lines are kept from it."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [sys.executable, "-m", "textgen", "train", *SMALL, "--name", "x"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the terminal's end
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"100%|" in shown
+    assert b"hold-out" in shown
 
 
 def test_tensorboard_logs_are_written(textgen: Command, tmp_path: Path) -> None:

@@ -97,18 +97,21 @@ class Bar(Lines):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bar = tqdm(total=1.0, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
+        self.bar: tqdm | None = None
 
     def note(self, line: str) -> None:
         """Tell one line above the bar."""
-        self.bar.write(line, file=sys.stderr)
+        tqdm.write(line, file=sys.stderr)
 
     def step(self, status: Status) -> None:
         """Move the bar."""
+        if self.bar is None:  # only now, because stderr is another file while Keras runs
+            self.bar = tqdm(total=1.0, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
         self.bar.set_description_str(f"{status.place} ", refresh=False)
         self.bar.set_postfix_str(status.figures, refresh=False)
         self.bar.update(status.done - self.bar.n)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
