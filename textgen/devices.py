@@ -14,8 +14,6 @@ from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
-from tensorflow.python.eager import context
 
 from textgen.cluster import Cluster, meet
 from textgen.errors import TextgenError
@@ -128,15 +126,13 @@ class Devices:
         Raises:
             TextgenError: of this worker, or one that tells of the first that failed.
         """
+        if self.alone:
+            return work()
         mistake, result = None, None
         try:
             result = work()
         except TextgenError as error:
             mistake = error
-        if self.alone:
-            if mistake:
-                raise mistake
-            return result  # type: ignore[return-value]
         failed = np.zeros(self.workers, np.int32)
         failed[self.worker] = mistake is not None
         failures = np.flatnonzero(self.sum(failed))
@@ -237,6 +233,10 @@ def _choose_gpus(wanted: int | str | None) -> None:
 
 def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
     """TensorFlow's strategy, with a heartbeat that tells within seconds of a worker's death."""
+    # No public names: imported here, so that a TensorFlow without them still trains on one machine.
+    from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+    from tensorflow.python.eager import context
+
     job = CoordinatedJob(name="worker", num_tasks=len(cluster.addresses))
     context.context().configure_coordination_service(
         "standalone",
