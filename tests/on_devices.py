@@ -29,6 +29,7 @@ GIVEN: dict[str, Any] = {
     "seq_length": 16,
     "batch_size": 12,
     "dropout": 0.3,
+    "input_dropout": 0.1,
     "weight_dropout": 0.2,
     "averaging": 0.9,
     "epochs": 2,

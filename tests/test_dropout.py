@@ -41,6 +41,21 @@ def test_neighbours_are_independent(axis: int) -> None:
     assert abs(same.mean() - 0.5) < 0.02
 
 
+def test_hidden_characters_are_not_read() -> None:
+    """Of the input kernel only the rows of characters that were read learn in a step."""
+    train = TrainConfig(batch_size=16, input_dropout=0.5, optimizer="sgd", learning_rate=1.0)
+    learner = Learner(ModelConfig(units=(12,), dropout=0.0, seq_length=20), train, 250)
+    ids = np.random.default_rng(0).integers(0, 250, 4000).astype(np.uint8)
+    batches = Streams(ids, 16, 20, 0)
+    for step in range(3):
+        before, batch = learner.weights()[0], batches.batch(step)
+        learner.step(step, batch, 1.0)
+        changed = np.flatnonzero((before != learner.weights()[0]).any(1))
+        read = batch.inputs[dropout_mask((16, 20), 0.5, train.seed, step, 2).numpy() > 0]
+        assert len(np.unique(read)) < len(np.unique(batch.inputs))
+        np.testing.assert_array_equal(changed, np.unique(read))
+
+
 def test_dropped_recurrent_weights_rest_for_a_step() -> None:
     """Each step zeroes its own recurrent weights; these learn nothing in it."""
     train = TrainConfig(batch_size=16, weight_dropout=0.5, optimizer="sgd", learning_rate=1.0)

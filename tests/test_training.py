@@ -17,6 +17,7 @@ from textgen.encoding import open_ids
 from textgen.model_file import load_model
 from textgen.opening import Request, earlier_run, new_run
 from textgen.progress import Reporter
+from textgen.run import ADDED
 from textgen.signals import Stopped
 from textgen.state import read_state
 from textgen.training import Progress, Training, learning_rate
@@ -61,7 +62,8 @@ def state_bytes(run: RunDirectory) -> dict[str, bytes]:
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_resume_is_exact(tmp_path: Path, story: str, cell: str, targets: str) -> None:
     """Stopped in mid-epoch, a run ends with the bytes of one that never stopped."""
-    options = TINY | {"cell": cell, "targets": targets, "step": 3, "weight_dropout": 0.2}
+    options = TINY | {"cell": cell, "targets": targets, "step": 3}
+    options |= {"input_dropout": 0.1, "weight_dropout": 0.2}
     text = story[:4000]
     whole = train(tmp_path, "whole", text, **options)
     with pytest.raises(Stopped):
@@ -120,11 +122,12 @@ def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path, story: str) -> 
     assert more.step == first.step * 3 // 2
 
 
-def test_a_run_begun_before_weight_dropout_goes_on(tmp_path: Path, story: str) -> None:
+def test_a_run_begun_before_later_settings_goes_on(tmp_path: Path, story: str) -> None:
     first = train(tmp_path, "x", story[:4000], **TINY)
     path = tmp_path / "x/run.json"
     settings = json.loads(path.read_text())
-    del settings["train"]["weight_dropout"]
+    for later in ADDED:
+        del settings["train"][later]
     path.write_text(json.dumps(settings))
     more = train(tmp_path, "x", None, epochs=3)
     assert more.step == first.step * 3 // 2

@@ -96,6 +96,7 @@ class TrainConfig:
         schedule: `constant`, or `cosine` (a short warm-up, then down to 1 % at the end).
         weight_decay: decoupled, on kernels only.
         clipnorm: largest global norm of the gradients, or None.
+        input_dropout: share of the characters that the network reads as none, 0 to below 1.
         weight_dropout: share of the recurrent weights that is zeroed in a step, the same ones
             for the whole batch and window (Merity, Keskar and Socher 2018), 0 to below 1.
         averaging: momentum of the moving average of the weights; 0 averages nothing.
@@ -114,6 +115,7 @@ class TrainConfig:
     schedule: str = "cosine"
     weight_decay: float = 0.0
     clipnorm: float | None = 1.0
+    input_dropout: float = 0.0
     weight_dropout: float = 0.0
     averaging: float = 0.0
     validation_split: float = 0.1

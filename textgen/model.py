@@ -63,7 +63,7 @@ class StackedModel(keras.Model):
         """Logits of the characters after `ids`.
 
         Args:
-            ids: (batch, time) int32.
+            ids: (batch, time) int32; `vocabulary_size` stands for no character.
             states: before the first of them.
             drop: dropout of a layer's outputs (batch, time, units), by its number.
 

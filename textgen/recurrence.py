@@ -52,7 +52,7 @@ def _projection(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """inputs @ kernel + bias as a function of time: t -> (batch, columns)."""
     if inputs.dtype.is_integer:
-        table = kernel + bias
+        table = tf.concat([kernel, tf.zeros([1, kernel.shape[1]])], 0) + bias
         return lambda t: tf.gather(table, inputs[t])
     time, batch, _ = _sizes(inputs)
     projected = tf.reshape(_rows(inputs) @ kernel + bias, tf.stack([time, batch, kernel.shape[1]]))
@@ -90,7 +90,7 @@ def lstm(
 
     Args:
         inputs: (time, batch, features) float32, or ids (time, batch) int32 that stand for
-            one-hot rows.
+            one-hot rows; `features` stands for a row of zeros.
         kernel: (features, 4 * units).
         recurrent_kernel: (units, 4 * units).
         bias: (4 * units,).
@@ -178,7 +178,7 @@ def gru(
 
     Args:
         inputs: (time, batch, features) float32, or ids (time, batch) int32 that stand for
-            one-hot rows.
+            one-hot rows; `features` stands for a row of zeros.
         kernel: (features, 3 * units).
         recurrent_kernel: (units, 3 * units).
         bias: (2, 3 * units): of the input projection and of the recurrent one.
@@ -261,7 +261,7 @@ def simple_rnn(
 
     Args:
         inputs: (time, batch, features) float32, or ids (time, batch) int32 that stand for
-            one-hot rows.
+            one-hot rows; `features` stands for a row of zeros.
         kernel: (features, units).
         recurrent_kernel: (units, units).
         bias: (units,).
@@ -352,7 +352,7 @@ class _Fast(keras.layers.RNN):
         """The layer's outputs and states for one-hot input, without making it.
 
         Args:
-            ids: (batch, time) int32.
+            ids: (batch, time) int32; the number of features stands for a row of zeros.
             initial_state: before the window, each (batch, units).
 
         Returns:

@@ -39,7 +39,7 @@ LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
 # Settings of training that runs begun by earlier versions lack.
-ADDED = {"weight_dropout": 0.0, "precision": "float32"}
+ADDED = {"input_dropout": 0.0, "weight_dropout": 0.0, "precision": "float32"}
 
 
 @dataclass(frozen=True)
@@ -274,6 +274,7 @@ def _train(value: Any) -> TrainConfig:
         schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
         weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
         clipnorm=optional("clipnorm", 0, 1e9),
+        input_dropout=schema.share(value["input_dropout"], "input_dropout"),
         weight_dropout=schema.share(value["weight_dropout"], "weight_dropout"),
         averaging=schema.number(value["averaging"], 0, 1, "averaging"),
         validation_split=schema.number(

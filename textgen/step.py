@@ -167,24 +167,40 @@ class Learner:
             )
             return outputs * tf.cast(mask, outputs.dtype)
 
-        with tf.GradientTape() as tape, keras.StatelessScope(self._dropped_weights(number)):
+        inputs = self._hidden_inputs(inputs, number, first_row)
+        with tf.GradientTape() as tape, keras.StatelessScope(self._weights_of_step(number)):
             logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses)
         return loss, tape.gradient(loss, self.model.trainable_variables), after
 
-    def _dropped_weights(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """What stands for each recurrent kernel in a step: some of its weights are zero."""
-        rate = self.train.weight_dropout
+    def _hidden_inputs(
+        self, inputs: tf.Tensor, number: tf.Tensor, first_row: tf.Tensor
+    ) -> tf.Tensor:
+        """The ids, some of them one past the vocabulary: the network sees no character there."""
+        rate = self.train.input_dropout
         if not rate:
-            return []
-        kernels = [layer.cell.recurrent_kernel for layer in self.model.recurrent]
-        # The outputs of the layers have the places before these.
-        masks = (
-            dropout_mask(kernel.shape, rate, self.train.seed, number, place)
-            for place, kernel in enumerate(kernels, start=len(kernels))
-        )
-        return [(kernel, kernel * mask) for kernel, mask in zip(kernels, masks, strict=True)]
+            return inputs
+        # Layers and their recurrent kernels have the places before this one.
+        place = 2 * len(self.model.recurrent)
+        seen = dropout_mask(inputs.shape, rate, self.train.seed, number, place, first_row) > 0
+        return tf.where(seen, inputs, self.model.vocabulary_size)
+
+    def _weights_of_step(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """What stands for some weights in a step.
+
+        The input kernel makes up for the hidden characters; some recurrent weights are zero.
+        """
+        cells = [layer.cell for layer in self.model.recurrent]
+        changed = [(cells[0].kernel, cells[0].kernel / (1 - self.train.input_dropout))]
+        if self.train.weight_dropout:
+            # The outputs of the layers have the places before these.
+            for place, cell in enumerate(cells, start=len(cells)):
+                kernel = cell.recurrent_kernel
+                rate, seed = self.train.weight_dropout, self.train.seed
+                mask = dropout_mask(kernel.shape, rate, seed, number, place)
+                changed.append((kernel, kernel * mask))
+        return changed
 
     def _apply_mean(self, gradients: Sequence[list[tf.Tensor]]) -> None:
         self._apply(mean(gradients, self.parts))

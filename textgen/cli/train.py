@@ -91,6 +91,7 @@ class Finite(click.FloatRange):
 @click.option("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
 @click.option("--units", type=Units(), help="Units of each layer, such as 256,256,128.")
 @click.option("--dropout", type=Finite(0, 1, max_open=True), help="After each layer.")
+@click.option("--input-dropout", type=Finite(0, 1, max_open=True), help="Of the characters read.")
 @click.option(
     "--weight-dropout", type=Finite(0, 1, max_open=True), help="Of the recurrent weights."
 )
