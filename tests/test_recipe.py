@@ -6,11 +6,10 @@ from textgen.recipe import (
     MOST_PASSES,
     Budget,
     budget,
-    dropout_for,
+    dropouts_for,
     fit,
     largest_for,
     matrix_rate,
-    weight_dropout_for,
     weights_of,
     windows_for,
 )
@@ -44,19 +43,23 @@ def test_a_short_text_gets_a_small_network_whatever_the_time() -> None:
     assert chosen(1_000, 600) == (128,)
 
 
-def test_a_text_that_is_read_often_gets_more_dropout() -> None:
-    rates = [dropout_for(passes) for passes in (1, 15, 30, 40, 1000)]
-    assert rates == sorted(rates)
-    assert rates[0] == 0
-    assert rates[-1] < 1
+def test_what_is_read_a_few_times_is_not_dropped() -> None:
+    assert dropouts_for(5, 25) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("weights", [0.1, 1, 3, 25, 1000])
+def test_a_text_that_is_read_often_gets_more_dropout(weights: float) -> None:
+    often = [dropouts_for(passes, weights) for passes in (1, 11, 20, 100, 1000)]
+    for shares in zip(*often, strict=True):
+        assert list(shares) == sorted(shares)
+        assert shares[-1] < 1
+    assert often[-1][0] > 0
 
 
 def test_a_network_that_could_hold_the_text_loses_recurrent_weights() -> None:
-    shares = [weight_dropout_for(40, ratio) for ratio in (0.1, 1, 3, 25, 1000)]
+    shares = [dropouts_for(40, ratio)[2] for ratio in (0.1, 1, 3, 25, 1000)]
     assert shares == sorted(shares)
-    assert shares[0] == 0
-    assert shares[-1] < 1
-    assert weight_dropout_for(2, 25) == 0
+    assert shares[0] == 0 < shares[1]
 
 
 def test_a_short_training_takes_many_small_steps() -> None:

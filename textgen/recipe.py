@@ -47,12 +47,15 @@ LADDER: tuple[tuple[int, ...], ...] = (
 )
 UNTIMED_LADDER = LADDER[:4]  # what any laptop trains in minutes
 
-# What is read often is soon learned by heart: (passes, the share of outputs to drop)
-DROPOUT = ((10, 12, 20, 40, 150), (0.0, 0.4, 0.4, 0.5, 0.6))
-# Recurrent weights can hold a short text: (weights a character, the share of them to drop), and
-# (passes, how much of that share).
-WEIGHT_DROPOUT = ((0.5, 3, 25), (0.0, 0.2, 0.5))
-WEIGHT_DROPOUT_BY_PASSES = ((10, 12, 40, 150), (0.0, 1.0, 1.0, 1.2))
+# What is read often is soon learned by heart, and the more so by a large network. By weights a
+# character the shares to drop: of the layers' outputs, of the characters read, of the recurrent
+# weights;
+WEIGHTS_A_CHARACTER = (0.5, 3, 25)
+DROPOUT = (0.2, 0.2, 0.55)
+INPUT_DROPOUT = (0.07, 0.15, 0.0)
+WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
+# (passes, how much of these).
+DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
 
 
 def matrix_rate(seconds: float = 0.1) -> float:
@@ -107,8 +110,9 @@ class Budget:
         passes = self.passes(model.units)
         most = " at most" if self.minutes is None else ""
         weights = f", of recurrent weights {train.weight_dropout:g}" if train.weight_dropout else ""
+        read = f", of characters read {train.input_dropout:g}" if train.input_dropout else ""
         return (
-            f"{model.cell.upper()} {layers}, dropout {model.dropout:g}{weights}, for "
+            f"{model.cell.upper()} {layers}, dropout {model.dropout:g}{weights}{read}, for "
             f"{self.characters:,} characters{time}: about {float(f'{passes:.2g}'):,g} passes{most}."
         )
 
@@ -132,15 +136,17 @@ def fit(budget: Budget) -> Preset:
     """Choose a network and a schedule."""
     units = largest_for(budget)
     passes = budget.passes(units)
+    outputs, characters, weights = dropouts_for(passes, weights_of(units) / budget.characters)
     seq_length, batch_size = windows_for(passes * budget.characters)
     return Preset(
-        ModelConfig(units=units, dropout=dropout_for(passes), seq_length=seq_length),
+        ModelConfig(units=units, dropout=outputs, seq_length=seq_length),
         TrainConfig(
             batch_size=batch_size,
             epochs=budget.epochs,
             minutes=budget.minutes,
             learning_rate=0.006 if len(units) == 1 else 0.007,
-            weight_dropout=weight_dropout_for(passes, weights_of(units) / budget.characters),
+            input_dropout=characters,
+            weight_dropout=weights,
             patience=None if budget.epochs is None else max(5, budget.epochs // 5),
         ),
     )
@@ -169,12 +175,11 @@ def largest_for(budget: Budget) -> tuple[int, ...]:
     return best
 
 
-def dropout_for(passes: float) -> float:
-    """The share of the layers' outputs to drop."""
-    return round(float(np.interp(passes, *DROPOUT)), 2)
-
-
-def weight_dropout_for(passes: float, weights_per_character: float) -> float:
-    """The share of the recurrent weights to drop; none for a text that is read a few times."""
-    share = np.interp(weights_per_character, *WEIGHT_DROPOUT)
-    return round(float(share * np.interp(passes, *WEIGHT_DROPOUT_BY_PASSES)), 2)
+def dropouts_for(passes: float, weights_per_character: float) -> tuple[float, float, float]:
+    """The shares to drop: of outputs, of characters read, of recurrent weights."""
+    much = np.interp(passes, *DROPOUT_BY_PASSES)
+    outputs, characters, weights = (
+        round(float(much * np.interp(weights_per_character, WEIGHTS_A_CHARACTER, shares)), 2)
+        for shares in (DROPOUT, INPUT_DROPOUT, WEIGHT_DROPOUT)
+    )
+    return outputs, characters, weights
