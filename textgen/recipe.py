@@ -176,10 +176,13 @@ def largest_for(budget: Budget) -> tuple[int, ...]:
 
 
 def dropouts_for(passes: float, weights_per_character: float) -> tuple[float, float, float]:
-    """The shares to drop: of outputs, of characters read, of recurrent weights."""
+    """The shares to drop: of outputs, of characters read, of recurrent weights.
+
+    In steps of 0.05: the search does not tell smaller ones apart.
+    """
     much = np.interp(passes, *DROPOUT_BY_PASSES)
     outputs, characters, weights = (
-        round(float(much * np.interp(weights_per_character, WEIGHTS_A_CHARACTER, shares)), 2)
+        round(20 * float(much * np.interp(weights_per_character, WEIGHTS_A_CHARACTER, shares))) / 20
         for shares in (DROPOUT, INPUT_DROPOUT, WEIGHT_DROPOUT)
     )
     return outputs, characters, weights
