@@ -1,5 +1,7 @@
 """Dropout masks: the right share, no pattern, the same however the batch is divided."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,6 +56,21 @@ def test_hidden_characters_are_not_read() -> None:
         read = batch.inputs[dropout_mask((16, 20), 0.5, train.seed, step, 2).numpy() > 0]
         assert len(np.unique(read)) < len(np.unique(batch.inputs))
         np.testing.assert_array_equal(changed, np.unique(read))
+
+
+def test_the_input_kernel_makes_up_for_hidden_characters() -> None:
+    """The loss is that of the input kernel scaled up and a row of zeros for each hidden one."""
+    config = ModelConfig(units=(12, 9), dropout=0.0, seq_length=20)
+    learner, plain = (
+        Learner(config, TrainConfig(batch_size=16, input_dropout=rate), 30) for rate in (0.5, 0.0)
+    )
+    ids = np.random.default_rng(0).integers(0, 30, 4000).astype(np.uint8)
+    batch = Streams(ids, 16, 20, 0).batch(0)
+    arrays = learner.arrays()
+    plain.restore(arrays | {"weights/0": arrays["weights/0"] * 2})
+    hidden = dropout_mask((16, 20), 0.5, 0, 0, 4).numpy() == 0
+    shown = dataclasses.replace(batch, inputs=np.where(hidden, np.int32(30), batch.inputs))
+    assert learner.step(0, batch, 0.01) == pytest.approx(plain.step(0, shown, 0.01), rel=1e-6)
 
 
 def test_dropped_recurrent_weights_rest_for_a_step() -> None:
