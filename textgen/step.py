@@ -192,7 +192,10 @@ class Learner:
         The input kernel makes up for the hidden characters; some recurrent weights are zero.
         """
         cells = [layer.cell for layer in self.model.recurrent]
-        changed = [(cells[0].kernel, cells[0].kernel / (1 - self.train.input_dropout))]
+        changed = []
+        if self.train.input_dropout:
+            kernel = cells[0].kernel
+            changed.append((kernel, kernel / (1 - self.train.input_dropout)))
         if self.train.weight_dropout:
             # The outputs of the layers have the places before these.
             for place, cell in enumerate(cells, start=len(cells)):
