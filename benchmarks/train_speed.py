@@ -7,7 +7,8 @@ A step is forward, loss, backward, global-norm clip at 1 and Adam; targets every
 measured; they take turns for several rounds, so a busy machine disturbs all alike. The table gives
 the best and the median time of each, characters a second by the best, the ratio to torch by best
 and by median, and the share of the machine's own rate in a float32 product of two 2048 x 2048
-matrices (by TensorFlow, best of the same rounds). Counted for that share are 6 operations for each
+matrices (by TensorFlow, best of the same rounds); "textgen, bfloat16" has the layers' products in
+bfloat16, and its share is of the float32 rate too. Counted for that share are 6 operations for each
 weight of the recurrent kernels, of the input kernels above the first layer and of the logits, for
 each character. The one-hot input counts nothing: rows of the kernel can be gathered.
 
@@ -28,6 +29,7 @@ from collections.abc import Callable
 SHAPES = ("2x128,64,64", "2x256,100,32", "3x256,100,64", "1x512,64,32")
 VOCABULARY = 65
 PRODUCT = 2048
+PRODUCTS = ("matrix product, float32", "matrix product, bfloat16")
 Shape = tuple[int, int, int, int]  # layers, units, window, batch
 
 
@@ -45,7 +47,7 @@ def operations(shape: Shape) -> int:
     return 6 * weights * window * batch
 
 
-def textgen_step(shape: Shape) -> Callable[[], object]:
+def textgen_step(shape: Shape, precision: str) -> Callable[[], object]:
     """The step of `textgen train`."""
     import numpy as np
 
@@ -55,7 +57,7 @@ def textgen_step(shape: Shape) -> Callable[[], object]:
 
     layers, units, window, batch = shape
     config = ModelConfig(units=(units,) * layers, dropout=0.0, seq_length=window)
-    learner = Learner(config, TrainConfig(batch_size=batch), VOCABULARY)
+    learner = Learner(config, TrainConfig(batch_size=batch, precision=precision), VOCABULARY)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (batch, window + 1)).astype(np.int32)
     data = Batch(ids[:, :-1], ids[:, 1:], np.zeros(batch, dtype=bool))
     return lambda: learner.step(0, data, 0.001)
@@ -105,11 +107,11 @@ def torch_step(shape: Shape) -> Callable[[], object]:
     return step
 
 
-def product(_: Shape) -> Callable[[], object]:
-    """One float32 product of two large square matrices."""
+def product(dtype: str) -> Callable[[], object]:
+    """One product of two large square matrices."""
     import tensorflow as tf
 
-    matrix = tf.random.uniform((PRODUCT, PRODUCT))
+    matrix = tf.cast(tf.random.uniform((PRODUCT, PRODUCT)), dtype)
 
     def step() -> float:
         return float((matrix @ matrix)[0, 0])
@@ -118,11 +120,13 @@ def product(_: Shape) -> Callable[[], object]:
 
 
 CANDIDATES: dict[str, Callable[[Shape], Callable[[], object]]] = {
-    "textgen": textgen_step,
+    "textgen": lambda shape: textgen_step(shape, "float32"),
+    "textgen, bfloat16": lambda shape: textgen_step(shape, "mixed_bfloat16"),
     "stock Keras": lambda shape: keras_step(shape, compiled=False),
     "stock Keras, XLA": lambda shape: keras_step(shape, compiled=True),
     "torch": torch_step,
-    "matrix product": product,
+    PRODUCTS[0]: lambda _: product("float32"),
+    PRODUCTS[1]: lambda _: product("bfloat16"),
 }
 
 
@@ -193,9 +197,10 @@ def measure(shape: str, options: argparse.Namespace) -> None:
             candidate.measure(options.seconds)
     for candidate in candidates.values():
         candidate.stop()
-    rate = 2 * PRODUCT**3 / min(candidates.pop("matrix product").times)
-    print(f"\n{shape}: matrix product {rate / 1e9:.0f} GFLOP/s")
-    print_rows(parse_shape(shape), candidates, rate)
+    rates = [2 * PRODUCT**3 / min(candidates.pop(name).times) for name in PRODUCTS]
+    print(f"\n{shape}: matrix product {rates[0] / 1e9:.0f} GFLOP/s", end="")
+    print(f" in float32, {rates[1] / 1e9:.0f} in bfloat16")
+    print_rows(parse_shape(shape), candidates, rates[0])
 
 
 def print_rows(shape: Shape, candidates: dict[str, Candidate], rate: float) -> None:

@@ -58,6 +58,7 @@ def test_other_precision_keeps_float32(tmp_path: Path, story: str) -> None:
         ids = open_ids(run.text, len(settings.vocabulary))
         training = Training(run, settings, ids, time.monotonic(), Reporter())
         assert training.learner.model.recurrent[0].compute_dtype == "bfloat16"
+        assert training.learner.model.recurrent[0].served()
         training.train()
     assert read_run(run.path / "run.json").train.precision == "mixed_bfloat16"
     arrays = read_state(run.state)[1]

@@ -88,6 +88,26 @@ def test_stacks_equal_stock_keras(
     assert_same(gradients, stock_gradients)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["loops compiled", "all compiled"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_products_in_bfloat16(cell: str, compiled: bool) -> None:
+    """They give what float32 gives to two digits, for a stack and its gradients."""
+    options = {"return_sequences": True, "return_state": True}
+    stacks = []
+    for dtype in ("mixed_bfloat16", "float32"):
+        pairs = [same_weights(cell, 32, size, dtype=dtype, **options) for size in (65, 32)]
+        assert all(ours.served() for ours, _ in pairs)
+        stacks.append([ours for ours, _ in pairs])
+    inputs = random(1, 8, 20, 65)
+    states = [[random(10 * n + k, 8, 32) for k in range(STATES[cell])] for n in range(2)]
+    (low, low_gradients), (full, full_gradients) = (
+        run(stack, inputs, states, compiled) for stack in stacks
+    )
+    for one, other in zip([*low, *low_gradients], [*full, *full_gradients], strict=True):
+        error = np.abs(tf.cast(one, tf.float32) - other).max() / np.abs(other).max()
+        assert 0 < error < 0.02
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_gradients_are_the_same_outside_a_compiled_function(cell: str) -> None:
     options = {"return_sequences": True, "return_state": True}
@@ -103,7 +123,7 @@ def test_gradients_are_the_same_outside_a_compiled_function(cell: str) -> None:
 def test_ids_equal_one_hot_rows(cell: str) -> None:
     ours, stock = same_weights(cell, 24, 11, return_sequences=True, return_state=True)
     # 11, one past the last, is a row of zeros.
-    ids = np.random.default_rng(3).integers(0, 12, (5, 13)).astype(np.int32)
+    ids = tf.constant(np.random.default_rng(3).integers(0, 12, (5, 13)), tf.int32)
     states = [random(k, 5, 24) for k in range(STATES[cell])]
 
     def loss(outputs: tf.Tensor, after: list) -> tf.Tensor:
@@ -112,7 +132,7 @@ def test_ids_equal_one_hot_rows(cell: str) -> None:
     @tf.function(jit_compile=True, autograph=False)
     def from_ids() -> tuple:
         with tf.GradientTape() as tape:
-            outputs, *after = ours.of_ids(ids, states)
+            outputs, *after = ours.window(ids, states)
             total = loss(outputs, after)
         return [outputs, *after], tape.gradient(total, ours.trainable_weights)
 

@@ -1,5 +1,6 @@
 """The training loop: exact resume, early stopping, what is kept."""
 
+import itertools
 import json
 import os
 import signal
@@ -58,11 +59,18 @@ def state_bytes(run: RunDirectory) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in read_state(run.state)[1].items()}
 
 
-@pytest.mark.parametrize("targets", ["every", "last"])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_resume_is_exact(tmp_path: Path, story: str, cell: str, targets: str) -> None:
+@pytest.mark.parametrize(
+    ("cell", "targets", "precision"),
+    [
+        *itertools.product(["lstm", "gru", "rnn"], ["every", "last"], ["float32"]),
+        ("lstm", "every", "mixed_bfloat16"),
+    ],
+)
+def test_resume_is_exact(
+    tmp_path: Path, story: str, cell: str, targets: str, precision: str
+) -> None:
     """Stopped in mid-epoch, a run ends with the bytes of one that never stopped."""
-    options = TINY | {"cell": cell, "targets": targets, "step": 3}
+    options = TINY | {"cell": cell, "targets": targets, "step": 3, "precision": precision}
     options |= {"input_dropout": 0.1, "weight_dropout": 0.2}
     text = story[:4000]
     whole = train(tmp_path, "whole", text, **options)

@@ -103,7 +103,8 @@ class TrainConfig:
         validation_split: share of the text, its tail, that is held out.
         patience: evaluations without a better hold-out loss before training stops, or None.
         seed: of the initial weights, the order of the data and the dropout masks.
-        precision: one of `PRECISIONS`, Keras's dtype policy of the layers; weights are float32.
+        precision: one of `PRECISIONS`, Keras's dtype policy of the recurrent layers; weights are
+            float32.
     """
 
     batch_size: int = 32

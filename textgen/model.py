@@ -26,7 +26,7 @@ class StackedModel(keras.Model):
     Args:
         config: the architecture.
         vocabulary_size: distinct characters.
-        precision: Keras's dtype policy of the layers; states and logits are float32.
+        precision: Keras's dtype policy of the recurrent layers; states and logits are float32.
     """
 
     def __init__(self, config: ModelConfig, vocabulary_size: int, precision: str = "float32"):
@@ -39,7 +39,7 @@ class StackedModel(keras.Model):
             )
             for units in config.units
         ]
-        self.logits = layers.Dense(vocabulary_size, dtype=precision)
+        self.logits = layers.Dense(vocabulary_size)
         inputs = vocabulary_size
         for layer in self.recurrent:
             layer.build((None, None, inputs))
@@ -73,14 +73,13 @@ class StackedModel(keras.Model):
         """
         outputs, after = ids, []
         for number, (layer, before) in enumerate(zip(self.recurrent, states, strict=True)):
-            run = layer if number else layer.of_ids
-            outputs, *state = run(outputs, initial_state=before)
-            after.append([tf.cast(part, tf.float32) for part in state])
+            outputs, *state = layer.window(outputs, before)
+            after.append(state)
             if drop is not None:
                 outputs = drop(number, outputs)
         if self.config.targets == "last":
             outputs = outputs[:, -1]
-        return tf.cast(self.logits(outputs), tf.float32), after
+        return self.logits(tf.cast(outputs, tf.float32)), after
 
 
 def stock_model(config: ModelConfig, vocabulary_size: int) -> keras.Model:

@@ -41,9 +41,9 @@ def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _compiled(function: Callable) -> Callable:
-    """The function as an XLA program; cuDNN's kernels cannot be part of one."""
-    compiled = not tf.config.list_physical_devices("GPU")
+def _compiled(function: Callable, wanted: bool = True) -> Callable:
+    """The function as an XLA program, where wanted; cuDNN's kernels cannot be part of one."""
+    compiled = wanted and not tf.config.list_physical_devices("GPU")
     return tf.function(function, jit_compile=compiled, autograph=False)
 
 
@@ -79,7 +79,9 @@ class Learner:
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.carried = self.model.zero_state(size)
         self.parts = cut(size, part_count(size, sharing))
-        self._gradients = _compiled(self._part_gradients)
+        self._mask = _compiled(dropout_mask)
+        # In bfloat16 the layers' loops are XLA programs of their own; see `recurrence`.
+        self._gradients = _compiled(self._part_gradients, train.precision == "float32")
         self._update = _compiled(self._apply_mean)
         self.update = _compiled(self._apply)
         self._step = tf.function(self._train_step, autograph=False)
@@ -162,9 +164,8 @@ class Learner:
 
         def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
             shape = tuple(outputs.shape)
-            mask = dropout_mask(
-                shape, self.config.dropout, self.train.seed, number, layer, first_row
-            )
+            rate, seed = self.config.dropout, self.train.seed
+            mask = self._mask(shape, rate, seed, number, layer, first_row)
             return outputs * tf.cast(mask, outputs.dtype)
 
         inputs = self._hidden_inputs(inputs, number, first_row)
@@ -183,7 +184,7 @@ class Learner:
             return inputs
         # Layers and their recurrent kernels have the places before this one.
         place = 2 * len(self.model.recurrent)
-        seen = dropout_mask(inputs.shape, rate, self.train.seed, number, place, first_row) > 0
+        seen = self._mask(tuple(inputs.shape), rate, self.train.seed, number, place, first_row) > 0
         return tf.where(seen, inputs, self.model.vocabulary_size)
 
     def _weights_of_step(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
@@ -201,7 +202,7 @@ class Learner:
             for place, cell in enumerate(cells, start=len(cells)):
                 kernel = cell.recurrent_kernel
                 rate, seed = self.train.weight_dropout, self.train.seed
-                mask = dropout_mask(kernel.shape, rate, seed, number, place)
+                mask = self._mask(tuple(kernel.shape), rate, seed, number, place)
                 changed.append((kernel, kernel * mask))
         return changed
 

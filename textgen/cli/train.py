@@ -115,7 +115,7 @@ class Finite(click.FloatRange):
 @click.option("--patience", type=EPOCHS, help="Evaluations without a better one before it stops.")
 @click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Of the layers' products; for GPUs."
+    "--precision", type=click.Choice(PRECISIONS), help="Of the layers' products (docs/scale.md)."
 )
 @cleaning_options
 @machine_options
