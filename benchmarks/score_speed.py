@@ -21,8 +21,8 @@ from textgen import scoring
 from textgen.baselines import baselines, xz_of_ids
 from textgen.config import ModelConfig
 from textgen.copying import measure_copying
+from textgen.cores import available_cores
 from textgen.network import Network
-from textgen.sampling import available_cores
 from textgen.vocabulary import Vocabulary
 
 SCORED = 260_000  # characters

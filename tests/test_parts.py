@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from textgen.parts import LEAST_ROWS, cut, join, mean, part_count, take
+from textgen.cores import LEAST_ROWS
+from textgen.parts import cut, join, mean, part_count, take
 
 
 @pytest.mark.parametrize(("rows", "parts"), [(1, 1), (7, 2), (32, 3), (64, 5)])

@@ -1,7 +1,11 @@
 """The default recipe: what it chooses for which corpus and time."""
 
+import subprocess
+import sys
+
 import pytest
 
+from textgen.cores import available_cores
 from textgen.recipe import (
     MOST_PASSES,
     Budget,
@@ -9,6 +13,7 @@ from textgen.recipe import (
     dropouts_for,
     fit,
     largest_for,
+    learning_rate_for,
     matrix_rate,
     weights_of,
     windows_for,
@@ -69,6 +74,15 @@ def test_a_short_training_takes_many_small_steps() -> None:
     assert windows_for(1e9) == (64, 16)
 
 
+def test_more_cores_get_larger_batches_but_not_fewer_steps() -> None:
+    assert [windows_for(1e9, rows)[1] for rows in (16, 24, 32, 64)] == [16, 16, 32, 64]
+    assert [learning_rate_for((256,), rows) for rows in (4, 16, 64)] == [0.006, 0.006, 0.012]
+    assert learning_rate_for((256, 256), 64) == 0.007
+    seq_length, batch_size = windows_for(6_000_000, 64)
+    assert 16 < batch_size < 64
+    assert 6_000_000 / seq_length / batch_size > 2000
+
+
 def test_no_run_without_a_time_is_endless() -> None:
     for characters in (1000, 30_000, 1_000_000, 1_000_000_000):
         preset = fit(budget(characters, None, None))
@@ -96,4 +110,13 @@ def test_the_largest_network_is_not_chosen_for_no_time() -> None:
 
 
 def test_matrix_rate_is_a_rate() -> None:
-    assert 1e8 < matrix_rate(0.01) < 1e14
+    assert 1e8 < matrix_rate(1, 0.01) < 1e14
+
+
+@pytest.mark.parametrize("before", ["", "del os.sched_getaffinity; "], ids=["Linux", "elsewhere"])
+def test_the_machine_is_measured_without_linux_too(before: str) -> None:
+    program = (
+        f"import os; {before}from textgen.recipe import budget; print(budget(9, 1, None).rows)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(done.stdout) == min(64, max(16, 8 * available_cores()))

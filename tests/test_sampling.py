@@ -11,6 +11,7 @@ import pytest
 from textgen.config import ModelConfig
 from textgen.continuation import Continuation, read_prompt
 from textgen.copying import NgramIndex
+from textgen.cores import available_cores
 from textgen.network import Network
 from textgen.sampling import (
     Chooser,
@@ -18,7 +19,6 @@ from textgen.sampling import (
     Sample,
     Settings,
     Uniforms,
-    available_cores,
     generate,
     surprisals,
 )

@@ -11,9 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from textgen.sampling import available_cores
-
-LEAST_ROWS = 8  # of a part: below, a product takes hardly less time for fewer rows
+from textgen.cores import LEAST_ROWS, available_cores
 
 
 def part_count(rows: int, sharing: int = 1) -> int:

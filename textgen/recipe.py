@@ -3,13 +3,14 @@
 The rules were found by the search that docs/training.md describes.
 """
 
-import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from textgen.config import ModelConfig, Preset, TrainConfig
+from textgen.cores import LEAST_ROWS, available_cores
 
 # Where --optimizer is given without --learning-rate; Keras's defaults, but for SGD.
 LEARNING_RATES = {
@@ -21,8 +22,8 @@ LEARNING_RATES = {
     "sgd": 0.1,
 }
 
-# What a training step makes of the rate of NumPy's products on one thread, times the cores:
-# 0.6 with one layer of 256, 1.1 with two in larger batches (docs/performance.md).
+# What a training step makes of the rate of NumPy's products on as many cores: 0.6 with one layer
+# of 256, 1.1 with two in larger batches (docs/performance.md).
 EFFICIENCY = 0.8
 START_UP = 8.0  # seconds of a run in which nothing is learned
 # Forward, and backward twice: operations a weight and character.
@@ -39,6 +40,9 @@ WEIGHTS_PER_CHARACTER = 30
 READ_IN_ALL = 20_000_000
 MOST_PASSES = 100
 FEWEST_STEPS = 2000
+# Rows of a batch; where more than two cores are to have their part of it, up to these.
+ROWS = 16
+MOST_ROWS = 64
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -58,20 +62,28 @@ WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
 
 
-def matrix_rate(seconds: float = 0.1) -> float:
-    """Floating-point operations a second of this machine's matrix products, on all its cores.
+def matrix_rate(cores: int, seconds: float = 0.1) -> float:
+    """Floating-point operations a second of this machine's matrix products.
 
-    Measured on one core for a moment, because NumPy may have been told to use no more.
+    Args:
+        cores: how many threads multiply, all at once: some may share a core.
+        seconds: how long they do.
     """
     matrix = np.ones((384, 384), dtype=np.float32)
-    product = matrix @ matrix
-    fastest = float("inf")
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        start = time.perf_counter()
-        np.matmul(matrix, matrix, out=product)
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2 * len(matrix) ** 3 / fastest * len(os.sched_getaffinity(0))
+
+    def fastest() -> float:
+        product = matrix @ matrix
+        least = float("inf")
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            start = time.perf_counter()
+            np.matmul(matrix, matrix, out=product)
+            least = min(least, time.perf_counter() - start)
+        return least
+
+    with ThreadPoolExecutor(cores) as pool:
+        threads = [pool.submit(fastest) for _ in range(cores)]
+        return sum(2 * len(matrix) ** 3 / thread.result() for thread in threads)
 
 
 def weights_of(units: tuple[int, ...]) -> int:
@@ -90,12 +102,14 @@ class Budget:
         minutes: wall-clock time of the whole command, or None.
         operations: floating-point operations that training can do in that time; 0 where there
             is none.
+        rows: of a batch, at most.
     """
 
     characters: int
     epochs: int | None
     minutes: float | None
     operations: float
+    rows: int = ROWS
 
     def passes(self, units: tuple[int, ...]) -> float:
         """How often a network of these layers reads the text."""
@@ -129,7 +143,9 @@ def budget(characters: int, minutes: float | None, epochs: int | None) -> Budget
         most = min(MOST_PASSES, max(1, READ_IN_ALL // characters))
         return Budget(characters, epochs or most, None, 0.0)
     seconds = max(1.0, minutes * 60 - START_UP)
-    return Budget(characters, None, minutes, matrix_rate() * EFFICIENCY * seconds)
+    cores = min(available_cores(), MOST_ROWS // LEAST_ROWS)
+    operations = matrix_rate(cores) * EFFICIENCY * seconds
+    return Budget(characters, None, minutes, operations, max(ROWS, LEAST_ROWS * cores))
 
 
 def fit(budget: Budget) -> Preset:
@@ -137,14 +153,14 @@ def fit(budget: Budget) -> Preset:
     units = largest_for(budget)
     passes = budget.passes(units)
     outputs, characters, weights = dropouts_for(passes, weights_of(units) / budget.characters)
-    seq_length, batch_size = windows_for(passes * budget.characters)
+    seq_length, batch_size = windows_for(passes * budget.characters, budget.rows)
     return Preset(
         ModelConfig(units=units, dropout=outputs, seq_length=seq_length),
         TrainConfig(
             batch_size=batch_size,
             epochs=budget.epochs,
             minutes=budget.minutes,
-            learning_rate=0.006 if len(units) == 1 else 0.007,
+            learning_rate=learning_rate_for(units, batch_size),
             input_dropout=characters,
             weight_dropout=weights,
             patience=None if budget.epochs is None else max(5, budget.epochs // 5),
@@ -152,14 +168,21 @@ def fit(budget: Budget) -> Preset:
     )
 
 
-def windows_for(characters: float) -> tuple[int, int]:
-    """Window length and batch size for so many characters to read in all.
+def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:
+    """Window length and batch size, at most so many rows, for so many characters to read in all.
 
     A short training needs many small steps more than it needs speed.
     """
     seq_length = 64 if characters >= 4 * 64 * FEWEST_STEPS else 32
     rows = int(characters / (FEWEST_STEPS * seq_length))
-    return seq_length, max(2, min(16, 1 << max(1, rows).bit_length() - 1))
+    return seq_length, max(2, 1 << max(1, min(rows, most)).bit_length() - 1)
+
+
+def learning_rate_for(units: tuple[int, ...], batch_size: int) -> float:
+    """The highest learning rate; one layer takes more of it in larger batches."""
+    if len(units) > 1:
+        return 0.007
+    return round(0.006 * max(1.0, batch_size / ROWS) ** 0.5, 4)
 
 
 def largest_for(budget: Budget) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Choosing the next character from logits, and generating text with it."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -10,6 +9,7 @@ import numpy as np
 
 from textgen.continuation import Continuation
 from textgen.copying import CopyGuard, NgramIndex
+from textgen.cores import available_cores
 
 # Temperature 0 is greedy. Divided by this, the smallest difference that two float32 logits
 # can have is astronomic, and the largest does not overflow.
@@ -273,13 +273,6 @@ def generate(start: Continuation, samples: Sequence[Sample], settings: Settings)
         else:
             yield from _generate_threaded(start, batches, settings)
         del samples[:size]
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _shared(samples: list[Sample]) -> list[list[Sample]]:

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 
 from textgen.config import ModelConfig
+from textgen.cores import available_cores
 from textgen.network import Network
-from textgen.sampling import available_cores
 from textgen.vocabulary import Vocabulary
 from textgen.windows import PIECE, HoldoutBatch, holdout_batches
 
