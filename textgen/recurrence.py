@@ -11,8 +11,8 @@ where a layer would multiply it by a one-hot matrix; the layers do so in `window
 How a layer works (Appleyard, Kocisky and Blunsom 2016, "Optimizing Performance of Recurrent
 Neural Networks on GPUs"): the input projection of the whole window is one product before the
 loop; the backward loop only forms the gate gradients, and the weight gradients are one product
-each after it. The loops are XLA programs; the products after them are TensorFlow's own, which
-for bfloat16 are twice as fast as XLA's.
+each after it. The loops are XLA programs. The products after them are TensorFlow's own, which
+for bfloat16 are twice as fast as XLA's, unless all this is part of a larger XLA program.
 
 The dtype of the kernels is that of the products: with bfloat16 they take half the time on a
 processor that multiplies it. Their sums, the states and all else stay float32.
