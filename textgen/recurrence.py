@@ -66,14 +66,14 @@ def _product(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _columns(stacked: tf.Tensor, t: tf.Tensor, block: int, units: int) -> tf.Tensor:
-    """Block `block` of `units` columns of a (time, batch, columns) array at time t.
+    """Block `block` of `units` columns of a (time, batch, columns) array at time t, float32.
 
     A slice of its own for each gate: XLA turns it into vector code, which it does not where two
     gates are cut from one slice.
     """
     _, batch, _ = _sizes(stacked)
     part = tf.slice(stacked, tf.stack([t, 0, block * units]), tf.stack([1, batch, units]))
-    return tf.reshape(part, tf.stack([batch, units]))
+    return tf.cast(tf.reshape(part, tf.stack([batch, units])), tf.float32)
 
 
 def _projection(
@@ -177,7 +177,7 @@ def _lstm_back(
         i, f, g, o = (_columns(gates, t, k, units) for k in range(4))
         i, f, o = _sigmoid(i), _sigmoid(f), _sigmoid(o)
         squashed = tf.tanh(_columns(carries, t, 0, units))
-        d_h = d_h + tf.cast(_columns(d_outputs, t, 0, units), tf.float32)
+        d_h = d_h + _columns(d_outputs, t, 0, units)
         d_c = d_c + d_h * o * (1 - squashed * squashed)
         d_z = tf.concat(
             [
@@ -268,9 +268,9 @@ def _gru_back(
         t = t - 1
         z, r, g = (_columns(gates, t, k, units) for k in range(3))
         z, r = _sigmoid(z), _sigmoid(r)
-        d_h = d_h + tf.cast(_columns(d_outputs, t, 0, units), tf.float32)
+        d_h = d_h + _columns(d_outputs, t, 0, units)
         d_g = d_h * (1 - z) * (1 - g * g)
-        h = tf.cast(_columns(before, t, 0, units), tf.float32)
+        h = _columns(before, t, 0, units)
         d_z = d_h * (h - g) * z * (1 - z)
         d_r = d_g * _columns(candidates, t, 0, units) * r * (1 - r)
         inward = tf.concat([d_z, d_r, d_g], axis=1)
@@ -354,8 +354,8 @@ def _simple_rnn_back(
 
     def step_back(t, d_h, d_bias, d_sums):  # type: ignore[no-untyped-def]
         t = t - 1
-        h = tf.cast(_columns(outputs, t, 0, units), tf.float32)
-        d_h = d_h + tf.cast(_columns(d_outputs, t, 0, units), tf.float32)
+        h = _columns(outputs, t, 0, units)
+        d_h = d_h + _columns(d_outputs, t, 0, units)
         d_z = d_h * (1 - h * h)
         return t, _product(d_z, transposed), d_bias + d_z, _write(d_sums, t, d_z)
 
