@@ -32,13 +32,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from tiny import tiny_model, write_tiny
+from support.tiny import tiny_model, write_tiny
 
-from textgen import archive
-from textgen.checkpoint import load_model
 from textgen.config import CELLS, TARGETS, ModelConfig
 from textgen.errors import TextgenError
-from textgen.network import Network
+from textgen.generation.network import Network
+from textgen.storage import archive
+from textgen.storage.run_folder import load_model
 
 NOTES, WEIGHTS = "textgen.json", "model.weights.h5"
 SLOWEST = 20.0  # seconds

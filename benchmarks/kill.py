@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from killing import SAVE, START, STEP, Trainer, check_loads, contents, kill_once
+from support.killing import SAVE, START, STEP, Trainer, check_loads, contents, kill_once
 
 from textgen.corpus.sources import builtin_files
 

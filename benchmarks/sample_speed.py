@@ -175,10 +175,10 @@ def bare_step(weights: Weights, units: tuple[int, ...]) -> Callable[[int], np.nd
 def numpy_contenders(rng: np.random.Generator) -> dict[str, Contender]:
     """One stream and batches, of a model of targets `every`."""
     from textgen.config import ModelConfig
-    from textgen.continuation import read_prompt
-    from textgen.copying import NgramIndex
-    from textgen.network import Network
-    from textgen.sampling import Filters, Sample, Settings, generate
+    from textgen.generation.continuation import read_prompt
+    from textgen.generation.network import Network
+    from textgen.generation.ngrams import NgramIndex
+    from textgen.generation.sampling import Filters, Sample, Settings, generate
 
     config = ModelConfig(units=UNITS)
     weights = random_weights(config, rng)
@@ -212,9 +212,9 @@ def numpy_contenders(rng: np.random.Generator) -> dict[str, Contender]:
 def sliding_contenders(rng: np.random.Generator) -> dict[str, Contender]:
     """The sliding window of a model of targets `last`, and the naive loops that equal it."""
     from textgen.config import ModelConfig
-    from textgen.continuation import read_prompt
-    from textgen.network import Network
-    from textgen.sampling import Sample, Settings, generate
+    from textgen.generation.continuation import read_prompt
+    from textgen.generation.network import Network
+    from textgen.generation.sampling import Sample, Settings, generate
 
     config = ModelConfig(units=SLIDING_UNITS, seq_length=WINDOW, targets="last")
     weights = random_weights(config, rng)
@@ -318,7 +318,7 @@ def process(*arguments: str, cwd: Path) -> tuple[float, float, int]:
 def start_up(rounds: int, long: int) -> None:
     """Print how long a process takes to its first character, and its memory."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from tiny import tiny_model, write_tiny
+    from support.tiny import tiny_model, write_tiny
 
     from textgen.config import ModelConfig
 

@@ -17,13 +17,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the commands do
 
 import numpy as np
 
-from textgen import scoring
-from textgen.baselines import baselines, xz_of_ids
+from textgen.analysis import scoring
+from textgen.analysis.baselines import baselines, xz_of_ids
+from textgen.analysis.copying import measure_copying
 from textgen.config import ModelConfig
-from textgen.copying import measure_copying
 from textgen.cores import available_cores
-from textgen.network import Network
-from textgen.vocabulary import Vocabulary
+from textgen.generation.network import Network
+from textgen.text.vocabulary import Vocabulary
 
 SCORED = 260_000  # characters
 

@@ -52,8 +52,8 @@ def textgen_step(shape: Shape, precision: str) -> Callable[[], object]:
     import numpy as np
 
     from textgen.config import ModelConfig, TrainConfig
-    from textgen.step import Learner
-    from textgen.windows import Batch
+    from textgen.text.batches import Batch
+    from textgen.training.learner import Learner
 
     layers, units, window, batch = shape
     config = ModelConfig(units=(units,) * layers, dropout=0.0, seq_length=window)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.sample import complete_run
+from textgen.cli.tables import bits, duration, file_size, table
 from textgen.cli.terminal import say, utf8_stdout
 from textgen.errors import TextgenError
-from textgen.tables import bits, duration, file_size, printable, table
+from textgen.messages import printable
 
 if TYPE_CHECKING:
-    from textgen.checkpoint import Model, RunDirectory
-    from textgen.provenance import Provenance
+    from textgen.storage.provenance import Provenance
+    from textgen.storage.run_folder import Model, RunDirectory
 
 XZ = "xz"
 
@@ -31,7 +32,7 @@ def info(model: str | None, json: bool) -> None:
     listed, the newest first, with the loss on the hold-out in bits per character.
     """
     utf8_stdout()
-    from textgen.checkpoint import find_model, load_model, runs
+    from textgen.storage.run_folder import find_model, load_model, runs
 
     if model is None:
         found = runs()
@@ -52,9 +53,9 @@ def info(model: str | None, json: bool) -> None:
 
 def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
     """The baselines in the model file, and xz where the run's text lies beside it."""
-    from textgen.baselines import xz_of_ids
-    from textgen.provenance import Provenance
-    from textgen.run_text import read_run_text
+    from textgen.analysis.baselines import xz_of_ids
+    from textgen.storage.provenance import Provenance
+    from textgen.storage.run_text import read_run_text
 
     known = Provenance.read(model.provenance).baselines
     text = read_run_text(path, model)
@@ -65,8 +66,8 @@ def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
 
 def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, Any]:
     """All that is known of a model, as one JSON object."""
-    from textgen.checkpoint import model_name
-    from textgen.provenance import Provenance
+    from textgen.storage.provenance import Provenance
+    from textgen.storage.run_folder import model_name
 
     provenance = Provenance.read(model.provenance)
     return {
@@ -91,9 +92,9 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
 
 def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iterator[str]:
     """What a model is, for a person to read."""
-    from textgen.baselines import overfitting, sample_note, verdict
-    from textgen.checkpoint import model_name
-    from textgen.provenance import Provenance
+    from textgen.analysis.baselines import overfitting, sample_note, verdict
+    from textgen.storage.provenance import Provenance
+    from textgen.storage.run_folder import model_name
 
     provenance = Provenance.read(model.provenance)
     stat = path.stat()
@@ -223,9 +224,9 @@ def list_of_runs(found: "list[RunDirectory]") -> list[str]:
 
 def list_entry(run: "RunDirectory") -> dict[str, Any]:
     """A run in the list, as a JSON object; `error` instead where the model is damaged."""
-    from textgen.baselines import best_ngram
-    from textgen.checkpoint import load_model
-    from textgen.provenance import Provenance
+    from textgen.analysis.baselines import best_ngram
+    from textgen.storage.provenance import Provenance
+    from textgen.storage.run_folder import load_model
 
     try:
         model = load_model(run.model)

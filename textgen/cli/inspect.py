@@ -13,13 +13,13 @@ import click
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.tables import printable
+from textgen.messages import printable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from textgen.inspection import Neuron, Passage
-    from textgen.model_file import Model
+    from textgen.analysis.inspection import Neuron, Passage
+    from textgen.storage.model_file import Model
 
 GUESSES = 5  # on a page
 PAGE_LIMIT = 20_000  # characters on a page
@@ -94,11 +94,11 @@ def inspect(
     """
     one_blas_thread()
     utf8_stdout()
-    from textgen.checkpoint import find_model, load_model, model_name
+    from textgen.analysis.inspection import Neuron
+    from textgen.analysis.inspection import inspect as inspect_text
     from textgen.corpus import open_sources
-    from textgen.inspection import Neuron
-    from textgen.inspection import inspect as inspect_text
-    from textgen.network import Network
+    from textgen.generation.network import Network
+    from textgen.storage.run_folder import find_model, load_model, model_name
 
     path = find_model(model)
     loaded = load_model(path)
@@ -289,8 +289,8 @@ def write_page(
     cell: "Neuron | None",
 ) -> None:
     """Write the page."""
-    from textgen.atomic import atomic_write
-    from textgen.pages import inspection_page
+    from textgen.pages.pages import inspection_page
+    from textgen.storage.atomic import atomic_write
 
     page = inspection_page(file, name, model.vocabulary, list(passages), cell)
     atomic_write(path, page.encode("utf-8", "replace"))

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cluster import Cluster, check_addresses, cluster_of_environment
+from textgen.cli.signals import ended_by_signals
 from textgen.errors import TextgenError
-from textgen.signals import ended_by_signals
+from textgen.training.distributed.cluster import Cluster, check_addresses, cluster_of_environment
 
 if TYPE_CHECKING:
-    from textgen.devices import Devices
+    from textgen.training.distributed.devices import Devices
 
 MOST_DEVICES = 256
 
@@ -103,7 +103,7 @@ def find_devices(
     if cluster is None and wanted in (None, 1):
         return None
     with ended_by_signals():
-        from textgen.devices import joined, several
+        from textgen.training.distributed.devices import joined, several
 
         if cluster is None:
             assert wanted is not None

@@ -60,6 +60,6 @@ def prepare(
             pipe.flush()
         pipe.end_line()
     else:
-        from textgen.atomic import atomic_write
+        from textgen.storage.atomic import atomic_write
 
         atomic_write(output, lambda file: file.writelines(map(str.encode, chunks)))

@@ -24,9 +24,9 @@ def report(run: str | None, output: Path | None) -> None:
     """
     one_blas_thread()
     utf8_stdout()
-    from textgen.atomic import atomic_write
-    from textgen.checkpoint import find_model, load_model
-    from textgen.report import report_page
+    from textgen.pages.report import report_page
+    from textgen.storage.atomic import atomic_write
+    from textgen.storage.run_folder import find_model, load_model
 
     path = find_model(run)
     page = report_page(path, load_model(path))

@@ -15,10 +15,10 @@ from textgen.cli.pipe import TextPipe
 from textgen.errors import TextgenError
 
 if TYPE_CHECKING:
-    from textgen.checkpoint import Model
-    from textgen.copying import NgramIndex
-    from textgen.prompt import Prompt
-    from textgen.sampling import Sample, Settings
+    from textgen.generation.ngrams import NgramIndex
+    from textgen.generation.prompt import Prompt
+    from textgen.generation.sampling import Sample, Settings
+    from textgen.storage.run_folder import Model
 
 INTERRUPTED = 130
 # What `next` gives when a generator has nothing left; each step gives None.
@@ -86,7 +86,7 @@ def complete_run(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of runs that have a model, newest first; where none fits, files."""
-    from textgen.checkpoint import runs
+    from textgen.storage.run_folder import runs
 
     names = [run.name for run in runs() if run.name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
@@ -219,9 +219,9 @@ def sample(
     """
     # One core for each batch: NumPy's BLAS reads this once, when NumPy is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from textgen.checkpoint import find_model, load_model
-    from textgen.prompt import make_prompt, read_prompt_file
-    from textgen.sampling import Filters, Sample, Settings
+    from textgen.generation.prompt import make_prompt, read_prompt_file
+    from textgen.generation.sampling import Filters, Sample, Settings
+    from textgen.storage.run_folder import find_model, load_model
 
     _check_together(prompt, prompt_file, stop, max_copy, corpus)
     path = find_model(model)
@@ -294,10 +294,10 @@ def _training_ngrams(
         return None
     import numpy as np
 
-    from textgen.copying import NgramIndex
     from textgen.corpus import open_sources
-    from textgen.run_text import read_run_text
-    from textgen.vocabulary import id_dtype
+    from textgen.generation.ngrams import NgramIndex
+    from textgen.storage.run_text import read_run_text
+    from textgen.text.vocabulary import id_dtype
 
     vocabulary = model.vocabulary
     if corpus is not None:
@@ -320,9 +320,9 @@ def _generated(
     model: "Model", prompt: "Prompt", samples: "list[Sample]", settings: "Settings"
 ) -> Generator[None]:
     """Read the prompt, then let the samples grow; yields after each step."""
-    from textgen.continuation import read_prompt
-    from textgen.network import Network
-    from textgen.sampling import generate
+    from textgen.generation.continuation import read_prompt
+    from textgen.generation.network import Network
+    from textgen.generation.sampling import generate
 
     start = read_prompt(Network(model.config, model.weights), prompt.ids)
     yield from generate(start, samples, settings)

@@ -9,11 +9,12 @@ import click
 
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
+from textgen.cli.tables import bits, line
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.tables import bits, line, printable
+from textgen.messages import printable
 
 if TYPE_CHECKING:
-    from textgen.judging import Copied, Judge, Row
+    from textgen.analysis.comparing import Copied, Judge, Row
 
 BEST = "*"
 FIGURE = 7  # width of bits per character with its mark
@@ -71,7 +72,7 @@ def score(
         raise click.UsageError("--corpus is for --copying only.")
     one_blas_thread()
     utf8_stdout()
-    from textgen.judging import (
+    from textgen.analysis.comparing import (
         Reading,
         load_judges,
         readable,

@@ -7,7 +7,7 @@ import sys
 import click
 
 from textgen.cli.pipe import writing_to_stdout
-from textgen.tables import printable
+from textgen.messages import printable
 
 
 def one_blas_thread() -> None:

@@ -15,6 +15,7 @@ import click
 
 from textgen.cli.machines import cluster_of, find_devices, machine_options
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.cli.signals import Stopped, ended_by_signals, stop_on_signals
 from textgen.cli.terminal import one_blas_thread
 from textgen.config import (
     CELLS,
@@ -29,18 +30,17 @@ from textgen.config import (
     Cleaning,
 )
 from textgen.errors import TextgenError
-from textgen.native import native_stderr_muted
-from textgen.signals import Stopped, ended_by_signals, stop_on_signals
+from textgen.training.native import native_stderr_muted
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from textgen.checkpoint import RunDirectory
-    from textgen.devices import Devices
-    from textgen.opening import Request
-    from textgen.progress import Reporter
-    from textgen.run import Run
-    from textgen.training import Progress
+    from textgen.cli.bar import Reporter
+    from textgen.storage.run import Run
+    from textgen.storage.run_folder import RunDirectory
+    from textgen.training.distributed.devices import Devices
+    from textgen.training.loop import Progress
+    from textgen.training.new_run import Request
 
 # The command began when the interpreter did, about as long ago as the CPU time it has used.
 STARTED = time.monotonic() - time.process_time()
@@ -199,7 +199,7 @@ def continuation_told(directory: "RunDirectory", reporter: "Reporter") -> "Itera
 
 def make_reporter(quiet: bool, speaks: bool) -> "Reporter":
     """A bar on a terminal, lines elsewhere; notes for a worker that does not speak for all."""
-    from textgen import progress
+    from textgen.cli import bar as progress
 
     if quiet:
         return progress.Reporter()
@@ -221,7 +221,7 @@ def opened(
     """The run directory to train in, new or to be continued, with its lock held; and its ids."""
     with ended_by_signals():
         from textgen.corpus import open_sources, source_names, source_stem
-        from textgen.opening import Request
+        from textgen.training.new_run import Request
 
     unnamed = not sources and not resume
     if unnamed:
@@ -252,7 +252,7 @@ def opened(
     reading = read if sources else None
     run = opened_here(request, reading, resume, unnamed, reporter)
     if devices is not None and not devices.alone:
-        from textgen.workers import opened_together
+        from textgen.training.distributed.workers import opened_together
 
         run = opened_together(devices, run, reading)
     with run as mine:
@@ -272,9 +272,9 @@ def opened_here(
     reporter: "Reporter",
 ) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
     """The run of this process alone, or of the chief."""
-    from textgen.checkpoint import ROOT
-    from textgen.encoding import open_ids
-    from textgen.opening import earlier_run, new_run
+    from textgen.storage.run_folder import ROOT
+    from textgen.text.encoding import open_ids
+    from textgen.training.new_run import earlier_run, new_run
 
     name = request.name
     if resume and (read is None or name is None or (ROOT / name / "run.json").exists()):
@@ -305,7 +305,7 @@ def run_training(
     """Train with Keras, whose import takes seconds; returns the progress and seconds spent."""
     with native_stderr_muted():
         with ended_by_signals(lambda: reporter.note(stopped_line(directory))):
-            from textgen.training import Training, tensorboard_callback
+            from textgen.training.loop import Training, tensorboard_callback
 
             writes = devices is None or devices.is_chief
             callbacks = [tensorboard_callback(directory)] if tensorboard and writes else []
@@ -340,7 +340,7 @@ def summary_lines(
     directory: "RunDirectory", run: "Run", progress: "Progress", summary: dict[str, Any]
 ) -> "Iterator[str]":
     """The summary for a person."""
-    from textgen.baselines import overfitting, sample_note, verdict
+    from textgen.analysis.baselines import overfitting, sample_note, verdict
 
     yield (
         f"hold-out {summary['val_loss']:.3f} nats, {summary['val_bpc']:.3f} bits a character; "

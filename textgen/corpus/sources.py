@@ -13,13 +13,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import IO
 
-from textgen.atomic import shown
 from textgen.config import Cleaning
 from textgen.corpus import cat_in_the_hat, gutenberg
 from textgen.corpus.cleaning import Cleaner, cleaner
 from textgen.corpus.decoding import check_encoding, decode
 from textgen.corpus.licence import without_licence
 from textgen.errors import TextgenError
+from textgen.messages import shown
 
 BLOCK = 1 << 18
 STDIN = "-"

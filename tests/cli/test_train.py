@@ -1,0 +1,345 @@
+"""`textgen train`, run for real."""
+
+import csv
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from textgen.storage.model_file import load_model
+
+SMALL = ("--units", "16", "--seq-length", "32", "--epochs", "1")
+
+
+def one_error(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The one line that a refused command prints."""
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("Error: ")
+    assert done.stdout == b""
+    return line
+
+
+def test_a_text_needs_no_option(textgen: Command, tmp_path: Path, story: str) -> None:
+    (tmp_path / "my tale.txt").write_text(story[:6000])
+    done = textgen("train", "my tale.txt", "--epochs", "1", "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    summary = json.loads(done.stdout)
+    assert set(summary) >= {
+        *("run", "model", "steps", "seconds", "train_loss", "val_loss", "val_bpc"),
+        *("parameters", "chars_per_second"),
+    }
+    assert summary["run"] == "my-tale"
+    model = load_model(tmp_path / summary["model"])
+    assert model.provenance["val_loss"] == summary["val_loss"]
+    assert summary["val_bpc"] == pytest.approx(summary["val_loss"] / math.log(2))
+    assert summary["parameters"] == sum(array.size for array in model.weights.values())
+    assert "textgen sample --model my-tale" in done.stderr.decode()
+
+
+def test_nothing_of_tensorflow_reaches_the_terminal(textgen: Command) -> None:
+    done = textgen("train", "builtin:runaway-echo", *SMALL)
+    assert done.returncode == 0
+    assert done.stdout == b""
+    for line in done.stderr.decode().splitlines():
+        assert not line.startswith(("I0", "W0", "E0", "WARNING", "20")), line
+
+
+def test_quiet_says_nothing(textgen: Command) -> None:
+    done = textgen("train", *SMALL, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_without_a_source_the_story_is_taken_and_stdin_is_left_alone(textgen: Command) -> None:
+    done = textgen("train", *SMALL, stdin=b"not read")
+    assert "builtin:runaway-echo" in done.stderr.decode()
+    assert done.returncode == 0
+
+
+def test_stdin_is_a_source(textgen: Command, tmp_path: Path, story: str) -> None:
+    done = textgen("train", "-", *SMALL, "--name", "piped", stdin=story.encode())
+    assert done.returncode == 0
+    assert load_model(tmp_path / "checkpoints/piped/model.keras").provenance["corpus"] == [
+        {
+            "name": "stdin",
+            "sha256": hashlib.sha256(story.encode()).hexdigest(),
+            "characters": len(story),
+        }
+    ]
+
+
+def test_a_second_run_gets_the_next_name(textgen: Command, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert textgen("train", *SMALL).returncode == 0
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"runaway-echo", "runaway-echo-2"}
+
+
+def test_log_and_samples_are_kept(trained: Path) -> None:
+    run = trained / "checkpoints/echo"
+    rows = list(csv.DictReader((run / "log.csv").open()))
+    assert [float(row["passes"]) for row in rows] == [1, 2, 3]
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+    samples = sorted((run / "samples").iterdir())
+    assert [path.name for path in samples] == [f"epoch-000{number}.txt" for number in (1, 2, 3)]
+    assert len(samples[-1].read_text()) >= 500
+
+
+def test_the_same_seed_gives_the_same_model(textgen: Command, tmp_path: Path) -> None:
+    for name, seed in [("a", "1"), ("b", "1"), ("c", "2")]:
+        assert textgen("train", *SMALL, "--name", name, "--seed", seed).returncode == 0
+    a, b, c = (load_model(tmp_path / f"checkpoints/{name}/model.keras") for name in "abc")
+    for name, array in a.weights.items():
+        assert array.tobytes() == b.weights[name].tobytes()
+    assert any(array.tobytes() != c.weights[name].tobytes() for name, array in a.weights.items())
+
+
+def test_a_given_name_that_exists_is_refused(textgen: Command, trained: Path) -> None:
+    before = (trained / "checkpoints/echo/model.keras").read_bytes()
+    done = textgen("train", "--name", "echo", cwd=trained)
+    assert done.returncode == 1
+    assert "--resume" in one_error(done) and "--overwrite" in one_error(done)
+    assert (trained / "checkpoints/echo/model.keras").read_bytes() == before
+
+
+def test_overwrite_replaces_a_run(textgen: Command, tmp_path: Path) -> None:
+    assert textgen("train", *SMALL, "--name", "x").returncode == 0
+    assert textgen("train", *SMALL, "--name", "x", "--overwrite", "--cell", "gru").returncode == 0
+    assert load_model(tmp_path / "checkpoints/x/model.keras").config.cell == "gru"
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["x"]
+
+
+def test_resume_of_a_finished_run_says_so(textgen: Command, trained: Path) -> None:
+    before = (trained / "checkpoints/echo/model.keras").read_bytes()
+    done = textgen("train", "--resume", cwd=trained)
+    assert done.returncode == 0
+    assert "finished" in done.stderr.decode()
+    assert (trained / "checkpoints/echo/model.keras").read_bytes() == before
+
+
+def test_resume_without_a_run_starts_afresh(textgen: Command) -> None:
+    done = textgen("train", "builtin:runaway-echo", "--resume", "--name", "new", *SMALL)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_resume_of_nothing_is_refused(textgen: Command) -> None:
+    assert "--resume" in one_error(textgen("train", "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--units", "32"), "units is (64,), not (32,)"),
+        (("--seed", "7"), "seed is 0, not 7"),
+        (("--lowercase",), "lowercase is False, not True"),
+        (("--preset", "nietzsche"), "preset"),
+    ],
+)
+def test_resume_with_another_setting_is_refused(
+    textgen: Command, trained: Path, options: tuple[str, ...], named: str
+) -> None:
+    done = textgen("train", "--resume", "--name", "echo", *options, cwd=trained)
+    assert done.returncode == 1
+    assert named in one_error(done)
+
+
+def test_resume_with_another_text_is_refused(
+    textgen: Command, trained: Path, tmp_path: Path, story: str
+) -> None:
+    (tmp_path / "other.txt").write_text(story[::-1])
+    done = textgen("train", tmp_path / "other.txt", "--resume", "--name", "echo", cwd=trained)
+    assert done.returncode == 1
+    assert "another text" in one_error(done)
+
+
+def test_resume_with_the_same_text_goes_on(textgen: Command, trained: Path) -> None:
+    done = textgen("train", "builtin:runaway-echo", "--resume", "--name", "echo", cwd=trained)
+    assert done.returncode == 0
+
+
+def test_an_interrupted_run_is_saved_and_continued(textgen: Command, tmp_path: Path) -> None:
+    """SIGINT ends it with 130 and a way to continue; the end is that of an unbroken run."""
+    options = ["--units", "16", "--seq-length", "32", "--epochs", "6"]
+    command = [sys.executable, "-m", "textgen", "train", *options, "--name", "broken"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 1"):
+            break
+    process.send_signal(signal.SIGINT)
+    assert "--resume" in process.stderr.read()
+    assert process.wait(30) == 130
+
+    assert textgen("train", "--resume", "--name", "broken").returncode == 0
+    assert textgen("train", *options, "--name", "whole").returncode == 0
+    broken, whole = (tmp_path / f"checkpoints/{name}" for name in ("broken", "whole"))
+    for name, array in load_model(whole / "model.keras").weights.items():
+        assert array.tobytes() == load_model(broken / "model.keras").weights[name].tobytes()
+    steps = [row["step"] for row in csv.DictReader((broken / "log.csv").open())]
+    assert steps == [row["step"] for row in csv.DictReader((whole / "log.csv").open())]
+
+
+def test_sigterm_ends_with_143(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "textgen", "train", "--units", "16", "--epochs", "500"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch"):
+            break
+    process.terminate()
+    process.stderr.read()
+    assert process.wait(30) == 143
+
+
+def test_two_trainers_cannot_share_a_run(textgen: Command, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "textgen", "train", "--units", "16", "--epochs", "500"]
+    process = subprocess.Popen([*command, "--name", "x"], cwd=tmp_path, stderr=subprocess.PIPE)
+    try:
+        run_file = tmp_path / "checkpoints/x/run.json"
+        while not run_file.exists() and process.poll() is None:
+            time.sleep(0.05)
+        done = textgen("train", "--resume", "--name", "x")
+        assert done.returncode == 1
+        assert f"Process {process.pid}" in one_error(done)
+        assert textgen("train", "--name", "x", "--overwrite").returncode == 1
+    finally:
+        process.kill()
+        process.wait()
+    assert textgen("train", "--resume", "--name", "x", "--epochs", "1").returncode == 0
+
+
+def test_minutes_ends_with_the_rate_decayed(textgen: Command, tmp_path: Path) -> None:
+    done = textgen("train", "--units", "32", "--minutes", "0.25", "--learning-rate", "0.01")
+    assert done.returncode == 0, done.stderr.decode()
+    (run,) = (tmp_path / "checkpoints").iterdir()
+    *_, last = csv.DictReader((run / "log.csv").open())
+    # The clock decides: where the last evaluation took long, no step was left for the very end.
+    assert 0.0001 <= float(last["learning_rate"]) < 0.0005
+
+
+def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    """A real terminal, also while TensorFlow's own lines are kept from it."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [sys.executable, "-m", "textgen", "train", *SMALL, "--name", "x"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the terminal's end
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"100%|" in shown
+    assert b"hold-out" in shown
+
+
+def test_tensorboard_logs_are_written(textgen: Command, tmp_path: Path) -> None:
+    assert textgen("train", *SMALL, "--tensorboard", "--name", "x").returncode == 0
+    assert list((tmp_path / "checkpoints/x/tensorboard").rglob("events.out.*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "targets", "cell"),
+    [
+        (("--cell", "gru", "--units", "12,8"), "every", "gru"),
+        (("--cell", "rnn", "--targets", "last", "--step", "3"), "last", "rnn"),
+        (("--optimizer", "sgd", "--batch-size", "4"), "every", "lstm"),
+    ],
+)
+def test_options_reach_the_model(
+    textgen: Command, tmp_path: Path, options: tuple[str, ...], targets: str, cell: str
+) -> None:
+    done = textgen("train", *SMALL, *options, "--name", "x")
+    assert done.returncode == 0, done.stderr.decode()
+    config = load_model(tmp_path / "checkpoints/x/model.keras").config
+    assert (config.targets, config.cell) == (targets, cell)
+
+
+def test_nietzsche_preset(textgen: Command, tmp_path: Path) -> None:
+    done = textgen("train", "--preset", "nietzsche", "--epochs", "1", "--name", "x")
+    assert done.returncode == 0, done.stderr.decode()
+    model = load_model(tmp_path / "checkpoints/x/model.keras")
+    assert (model.config.units, model.config.seq_length, model.config.targets) == (
+        (128,),
+        40,
+        "last",
+    )
+    assert model.cleaning.lowercase and not any(map(str.isupper, model.vocabulary.characters))
+    assert model.sampling.temperatures == (0.2, 0.5, 1.0, 1.2)
+    assert model.provenance["train"]["optimizer"] == "rmsprop"
+
+
+def test_an_explicit_option_overrides_a_preset(textgen: Command, tmp_path: Path) -> None:
+    options = ["--epochs", "1", "--units", "8,8,4", "--seq-length", "20", "--no-tokenize"]
+    done = textgen("train", "--preset", "cat-in-the-hat", *options, "--name", "x")
+    assert done.returncode == 0, done.stderr.decode()
+    model = load_model(tmp_path / "checkpoints/x/model.keras")
+    assert (model.config.units, model.config.seq_length) == ((8, 8, 4), 20)
+    assert not model.cleaning.tokenize
+    assert (model.sampling.length, model.sampling.temperatures) == (1000, (0.0,))
+
+
+BAD_TEXTS = {
+    "empty": (b"", "empty"),
+    "too short": (b"Half a window. " * 10, "must have at least 650"),
+    "one distinct character": (b"a" * 5000, "one distinct character"),
+    "invalid UTF-8": (b"fine " * 500 + b"\xff\xfe", "2500"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXTS)
+def test_bad_texts_are_refused(textgen: Command, tmp_path: Path, case: str) -> None:
+    data, named = BAD_TEXTS[case]
+    (tmp_path / "text.txt").write_bytes(data)
+    done = textgen("train", "text.txt", "--seq-length", "64")
+    assert done.returncode == 1
+    assert named in one_error(done)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--units", "0"),
+        ("--units", "a"),
+        ("--batch-size", "0"),
+        ("--dropout", "1"),
+        ("--learning-rate", "-1"),
+        ("--validation-split", "1"),
+        ("--epochs", "1", "--minutes", "1"),
+        ("--resume", "--overwrite"),
+        ("--preset", "no"),
+    ],
+)
+def test_bad_options_are_usage_errors(textgen: Command, options: tuple[str, ...]) -> None:
+    done = textgen("train", *options)
+    assert done.returncode == 2
+    assert b"Error: " in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "..", "a\nb"])
+def test_bad_names_are_refused(textgen: Command, name: str) -> None:
+    assert "--name" in one_error(textgen("train", "--name", name))
+
+
+def test_a_checkpoints_folder_that_cannot_be_made(textgen: Command, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file is in the way")
+    assert "checkpoints" in one_error(textgen("train"))
+
+
+def test_a_loss_that_is_not_finite_stops(textgen: Command, tmp_path: Path) -> None:
+    options = ["--optimizer", "sgd", "--learning-rate", "1e30", "--units", "16"]
+    done = textgen("train", *options, "--quiet")
+    assert done.returncode == 1
+    assert "learning rate" in one_error(done)

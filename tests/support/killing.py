@@ -1,0 +1,131 @@
+"""A trainer that is killed and resumed, again and again, and what must hold of its run."""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textgen.storage.atomic import TEMPORARIES
+from textgen.storage.model_file import load_model
+from textgen.storage.run_folder import RunDirectory
+from textgen.storage.state import has_state, read_state
+
+# The real command, which saves 20 times a second instead of once in two minutes.
+OFTEN_SAVING = """
+from textgen.cli import main, train
+run_training = train.run_training
+def saving_often(*arguments):
+    from textgen.training import loop as training
+    training.SAVE_SECONDS = 0.05
+    return run_training(*arguments)
+train.run_training = saving_often
+main(prog_name="textgen")
+"""
+OPTIONS = ("--units", "16", "--seq-length", "32", "--batch-size", "8", "--patience", "1000")
+TIMES = {"seconds", "chars_per_second", "step_seconds", "step_targets", "log"}
+START, STEP, SAVE = "start-up", "step or evaluation", "save"
+
+
+class Trainer:
+    """The run `name` in `folder`, trained on text.txt there with these options."""
+
+    def __init__(self, folder: Path, name: str, *options: str):
+        self.folder, self.name, self.options = folder, name, options
+
+    @property
+    def run(self) -> RunDirectory:
+        """Its run directory."""
+        return RunDirectory(self.folder / "checkpoints" / self.name)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Begin or resume the run, in a process of its own."""
+        command = [sys.executable, "-c", OFTEN_SAVING, "train", "text.txt", "--resume"]
+        return subprocess.Popen(
+            [*command, "--name", self.name, *OPTIONS, *self.options],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def finish(self) -> None:
+        """Let the run end by itself."""
+        with self.start() as process:
+            _, told = process.communicate()
+        assert process.returncode == 0, told.decode()
+
+    def began(self) -> int:
+        """Changes when a process begins to train, after start-up: it writes log.csv then."""
+        try:
+            return self.run.log.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def saving(self) -> bool:
+        """Whether a file is being written."""
+        return any(self.run.path.glob(TEMPORARIES)) or any(self.run.samples.glob(TEMPORARIES))
+
+
+def kill_once(trainer: Trainer, chance: random.Random, longest: float) -> str | None:
+    """Start or resume, and kill -9: half of the times in `longest` seconds, half in a save.
+
+    Returns:
+        Where it fell: one of `START`, `STEP`, `SAVE`; None if the run ended before.
+    """
+    before = trainer.began()
+    with trainer.start() as process:
+        if chance.random() < 0.5:
+            _wait(process, chance.uniform(0, longest), lambda: False)
+        else:
+            _wait(process, 600, lambda: trainer.began() != before)
+            _wait(process, chance.uniform(0, longest / 4), lambda: False)
+            _wait(process, 600, trainer.saving)
+            time.sleep(chance.choice((0, 0, 0.0005, 0.001, 0.002, 0.005)))
+        process.kill()
+        _, told = process.communicate()
+    if process.returncode == 0:
+        return None
+    assert process.returncode == -9, told.decode()
+    if trainer.saving():
+        return SAVE
+    return START if trainer.began() == before else STEP
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float, ready: Callable[[], bool]) -> None:
+    """Wait until something is ready, the time is over or the process has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None and not ready():
+        time.sleep(0.0003)
+
+
+def check_loads(run: RunDirectory) -> None:
+    """Whatever of the run is there must load, without a word about damage."""
+    if os.path.lexists(run.model):
+        load_model(run.model)
+    if has_state(run.state):
+        notes: list[str] = []
+        read_state(run.state, notes.append)
+        assert not notes, notes
+
+
+def contents(run: RunDirectory) -> dict[str, Any]:
+    """All that a finished run holds, save for times: equal for equal runs."""
+    meta, arrays = read_state(run.state)
+    model = load_model(run.model)
+    with run.log.open() as file:
+        rows = list(csv.DictReader(file))
+    files = [path.relative_to(run.path) for path in run.path.rglob("*")]
+    return {
+        "files": sorted(map(str, files)),
+        "progress": {name: value for name, value in meta.items() if name not in TIMES},
+        "state": {name: array.tobytes() for name, array in arrays.items()},
+        "weights": {name: array.tobytes() for name, array in model.weights.items()},
+        "provenance": {k: value for k, value in model.provenance.items() if k not in TIMES},
+        "log": [{k: value for k, value in row.items() if k not in TIMES} for row in rows],
+        "samples": [path.read_bytes() for path in sorted(run.samples.iterdir())],
+    }

@@ -1,0 +1,79 @@
+"""The Keras model: what is exported is stock Keras, and says what NumPy says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tiny import tiny_model
+
+from textgen.config import CELLS, TARGETS, ModelConfig
+from textgen.generation.network import Network
+from textgen.storage.model_file import load_model, write_model
+from textgen.training.model import StackedModel, keras_archive
+
+UNITS = [(6,), (6, 5), (6, 5, 4)]
+IDS = np.random.default_rng(1).integers(0, 7, (2, 12)).astype(np.int32)
+
+# Opens model files where textgen cannot be imported, and saves what they say of IDS.
+ELSEWHERE = """
+import sys
+sys.modules["textgen"] = None
+import keras, numpy as np
+ids = np.load(sys.argv[1])
+for path in sys.argv[2:]:
+    np.save(path + ".npy", keras.ops.convert_to_numpy(keras.saving.load_model(path)(ids)))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of model files of every kind, and what Keras alone makes of them."""
+    folder = tmp_path_factory.mktemp("exported")
+    paths = []
+    for cell in CELLS:
+        for targets in TARGETS:
+            for units in UNITS:
+                config = ModelConfig(cell=cell, units=units, targets=targets, seq_length=12)
+                model = tiny_model(config, seed=3)
+                archive = keras_archive(config, len(model.vocabulary), model.weights)
+                path = folder / f"{cell}-{targets}-{len(units)}.keras"
+                write_model(path, model, archive)
+                paths.append(path)
+    np.save(folder / "ids.npy", IDS)
+    subprocess.run([sys.executable, "-c", ELSEWHERE, folder / "ids.npy", *paths], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_keras_without_textgen_says_what_numpy_says(
+    exported: Path, cell: str, targets: str, layers: int
+) -> None:
+    path = exported / f"{cell}-{targets}-{layers}.keras"
+    model = load_model(path)
+    network = Network(model.config, model.weights)
+    logits = network.run(IDS, network.zero_state(len(IDS)))
+    if targets == "last":
+        logits = logits[:, -1]
+    np.testing.assert_allclose(np.load(f"{path}.npy"), logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_model_in_training_says_what_numpy_says(cell: str, targets: str) -> None:
+    """Window by window, with carried state."""
+    config = ModelConfig(cell=cell, units=(6, 5), targets=targets, seq_length=6)
+    weights = tiny_model(config, seed=3).weights
+    model = StackedModel(config, 7)
+    model.set_weights(list(weights.values()))
+    network = Network(config, weights)
+    carried, states = network.zero_state(2), model.zero_state(2)
+    for window in (IDS[:, :6], IDS[:, 6:]):
+        logits, states = model(window, states)
+        expected = network.run(window, carried)
+        if targets == "last":
+            expected = expected[:, -1]
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)

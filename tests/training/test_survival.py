@@ -1,0 +1,264 @@
+"""Training survives: kills, signals, full disks, folders that vanish."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Command
+from support.killing import Trainer, check_loads, contents, kill_once
+
+from textgen.cli.bar import Reporter
+from textgen.config import Cleaning
+from textgen.errors import TextgenError
+from textgen.storage.run_folder import RunDirectory
+from textgen.text.encoding import open_ids
+from textgen.training.loop import Progress, Training, full_memory_told
+from textgen.training.new_run import Request, earlier_run, new_run
+
+Starter = Callable[..., subprocess.Popen[bytes]]
+TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 4}
+
+
+def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    """Wait until something is ready; the process must not end before."""
+    while not ready():
+        assert process.poll() is None, "it ended too soon"
+        time.sleep(0.01)
+
+
+# Killed
+
+
+def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, story: str) -> None:
+    (tmp_path / "text.txt").write_text(story[:3000])
+    whole = Trainer(tmp_path, "whole", "--epochs", "20")
+    whole.finish()
+    broken = Trainer(tmp_path, "broken", "--epochs", "20")
+    chance = random.Random(1)
+    for _ in range(3):
+        kill_once(broken, chance, 8.0)
+        check_loads(broken.run)
+    broken.finish()
+    assert contents(broken.run) == contents(whole.run)
+
+
+def test_what_killed_trainers_left_is_removed(textgen: Command, tmp_path: Path) -> None:
+    """Their hidden folders, by the next one, whatever becomes of it."""
+    for name in (".new-1", ".new-2-old"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / "lock").write_text("[1]")
+    assert textgen("train", "-", stdin=b"x").returncode == 1
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+# Stopped by signals
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[Starter]:
+    """Start `textgen train` on the story; it is ended with the test."""
+    started = []
+
+    def start(*options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "textgen", "train", "--name", "my run", *options]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, cwd=tmp_path, stdin=pipe, stderr=pipe))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def stopped(process: subprocess.Popen[bytes], number: signal.Signals) -> str:
+    """Send a signal; what the process says then. It must have the status of that signal."""
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in told
+    return told.decode()
+
+
+def test_a_signal_while_the_text_is_read_leaves_nothing(starting: Starter, tmp_path: Path) -> None:
+    process = starting("-")
+    wait(process, lambda: bool(list(tmp_path.glob("checkpoints/.new-*/text.ids"))))
+    assert stopped(process, signal.SIGTERM) == ""
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+# What is there when a phase begins: TensorFlow is imported once the run has its name, the
+# step is compiled after log.csv is written, and the state is saved before measuring.
+PHASES = {"import": "run.json", "compilation": "log.csv", "evaluation": "state"}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_signal_says_how_to_continue(starting: Starter, tmp_path: Path, phase: str) -> None:
+    run = RunDirectory(tmp_path / "checkpoints/my run")
+    process = starting("--batch-size", "64", "--validation-split", "0.5")
+    wait(process, (run.path / PHASES[phase]).exists)
+    told = stopped(process, signal.SIGINT)
+    assert told.endswith("Continue: textgen train --resume --name 'my run'\n")
+    check_loads(run)
+    assert not run.model.exists()
+
+
+def test_a_second_signal_ends_at_once(starting: Starter, tmp_path: Path) -> None:
+    """Also while compiling, when Python's own handlers do not run."""
+    process = starting("--units", "256,256,256")
+    wait(process, (tmp_path / "checkpoints/my run/log.csv").exists)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)  # two signals of one kind that come together are one
+    stopped(process, signal.SIGTERM)
+
+
+# The disk
+
+
+class Break(keras.callbacks.Callback):
+    """Does something to the run after its second evaluation."""
+
+    def __init__(self, action: Callable[[], object]):
+        super().__init__()
+        self.action = action
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 2:
+            self.action()
+
+
+def train(root: Path, text: str | None, *callbacks: keras.callbacks.Callback) -> Progress:
+    """Train the run x under `root`: a new one on `text`, or the earlier one."""
+    request = Request(("test",), "test", "x", False, None, Cleaning(), TINY if text else {})
+    opened = new_run(request, [text], root) if text else earlier_run(request, None, root)
+    with opened as (directory, run, *_):
+        ids = open_ids(directory.text, len(run.vocabulary))
+        return Training(directory, run, ids, time.monotonic(), Reporter(), callbacks).train()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Write until nothing more fits."""
+    with (disk / "filling").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1024)):
+                pass
+        except OSError:
+            pass
+
+
+def test_a_disk_that_fills_up(small_disk: Path, story: str) -> None:
+    with pytest.raises(TextgenError, match=r"No space left.*unharmed"):
+        train(small_disk, story[:4000], Break(lambda: fill(small_disk)))
+    check_loads(RunDirectory(small_disk / "x"))
+    (small_disk / "filling").unlink()
+    assert train(small_disk, None).evaluations == 4
+
+
+def test_a_disk_that_is_too_small_for_the_text(small_disk: Path, textgen: Command) -> None:
+    """Many kinds of characters come late, so the ids are widened on disk."""
+    text = "A quick brown fox. " * 30_000 + "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    done = textgen("train", "-", cwd=small_disk, stdin=text.encode())
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"No space left" in done.stderr
+    assert not list(small_disk.glob("checkpoints/*"))
+
+
+def test_a_folder_that_becomes_read_only(tmp_path: Path, story: str) -> None:
+    run = RunDirectory(tmp_path / "x")
+    protect, free = ["chmod", "a-w", str(run.path)], ["chmod", "u+w", str(run.path)]
+    if os.geteuid() == 0:
+        protect, free = ["chattr", "+i", str(run.path)], ["chattr", "-i", str(run.path)]
+        if subprocess.run(f"chattr -i {tmp_path}", shell=True, check=False).returncode:
+            pytest.skip("root writes where it likes, and this disk has no immutable folders")
+    with pytest.raises(TextgenError, match="Make the folder writable"):
+        train(tmp_path, story[:4000], Break(lambda: subprocess.run(protect, check=True)))
+    subprocess.run(free, check=True)
+    check_loads(run)
+    assert train(tmp_path, None).evaluations == 4
+
+
+def put_a_file_in_the_way(run: RunDirectory) -> None:
+    """Where the folder of samples should be."""
+    shutil.rmtree(run.samples)
+    run.samples.touch()
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        (lambda run: shutil.rmtree(run.path), "The folder is gone"),
+        (lambda run: run.path.rename(run.path.parent / "y"), "The folder is gone"),
+        (lambda run: run.log.unlink(), "log.csv"),
+        (put_a_file_in_the_way, "samples"),
+    ],
+    ids=["deleted", "moved", "without its log", "with a file for a folder"],
+)
+def test_a_run_that_changes_under_the_trainer(
+    tmp_path: Path, story: str, action: Callable[[RunDirectory], object], told: str
+) -> None:
+    run = RunDirectory(tmp_path / "x")
+    with pytest.raises(TextgenError, match=told) as caught:
+        train(tmp_path, story[:4000], Break(lambda: action(run)))
+    assert "\n" not in str(caught.value)
+    check_loads(run)
+
+
+def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
+    """A real process, and the way of a full disk that needs no root."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system cannot limit another process")
+    run = RunDirectory(tmp_path / "checkpoints/my run")
+    process = starting("--units", "16", "--seq-length", "16", "--epochs", "500")
+    wait(process, run.model.exists)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Could not write" in told.decode().splitlines()[-1]
+    assert b"Traceback" not in told
+    check_loads(run)
+
+
+# Losses that are no numbers
+
+
+def test_a_hold_out_loss_that_is_no_number_stops(textgen: Command, tmp_path: Path) -> None:
+    """One step an epoch: the first evaluation sees the ruin before a second step does."""
+    options = ["--optimizer", "sgd", "--learning-rate", "1e39", "--batch-size", "2000"]
+    done = textgen("train", *options, "--units", "8", "--seq-length", "16")
+    assert done.returncode == 1
+    last = done.stderr.decode().splitlines()[-1]
+    assert last.startswith("Error: The hold-out loss became")
+    assert "--learning-rate below 1e+39" in last
+    assert not list(tmp_path.glob("checkpoints/*/model.keras"))
+
+
+@pytest.mark.parametrize("ask", [lambda: np.empty(1 << 55), lambda: tf.fill([1 << 50], 1.0)])
+def test_memory_that_does_not_suffice_is_told_in_a_line(ask: Callable[[], object]) -> None:
+    with pytest.raises(TextgenError, match="fewer --units"), full_memory_told():
+        ask()

@@ -1,0 +1,166 @@
+"""Texts judged by models: files and lines with their scores, and what they copy."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textgen.analysis.copying import Copying, line_at, measure_copying
+from textgen.analysis.scoring import Score, score_lines, score_text
+from textgen.corpus import open_sources
+from textgen.errors import TextgenError
+from textgen.generation.network import Network
+from textgen.messages import printable
+from textgen.storage.run_folder import Model, find_model, load_model, model_name
+from textgen.storage.run_text import read_run_text
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model that texts are measured with."""
+
+    name: str
+    path: Path
+    model: Model
+    network: Network
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: the options of that name."""
+
+    encoding: str
+    keep_boilerplate: bool
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a file has from a training text: figures, the longest run, and its line there."""
+
+    figures: Copying
+    run: str
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file or one of its lines, with its score under each model, and what it copies."""
+
+    file: str
+    scores: list[Score]
+    number: int | None = None
+    text: str = ""
+    copied: Sequence[Copied] = ()
+
+
+def load_judges(models: Sequence[str | None]) -> list[Judge]:
+    """The models that are named, or the newest one.
+
+    Raises:
+        TextgenError: one is not there or damaged.
+    """
+    judges = []
+    for name in models or (None,):
+        path = find_model(name)
+        model = load_model(path)
+        network = Network(model.config, dict(model.weights))
+        judges.append(Judge(name or model_name(path), path, model, network))
+    return judges
+
+
+def refuse_joined_lines(judges: Sequence[Judge]) -> None:
+    """See that no model's cleaning joins the lines.
+
+    Raises:
+        TextgenError: one does.
+    """
+    for judge in judges:
+        if judge.model.cleaning.tokenize:
+            raise TextgenError(
+                f"The model {printable(judge.name)} reads tokenized text, which has no lines. "
+                "Leave out --lines, or choose another --model."
+            )
+
+
+@contextmanager
+def readable(files: Sequence[str], times: int) -> Iterator[list[str]]:
+    """The files, so that each can be read several times: stdin is kept on disk for that."""
+    if STDIN not in files or times == 1:
+        yield list(files)
+        return
+    with tempfile.TemporaryDirectory(prefix="textgen-") as folder:
+        kept = Path(folder) / "stdin"
+        with kept.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [str(kept) if name == STDIN else name for name in files]
+
+
+def rows_of_files(
+    judges: Sequence[Judge],
+    files: Sequence[tuple[str, str]],
+    reading: Reading,
+    texts: Sequence[np.ndarray],
+) -> Iterator[Row]:
+    """Measure each file under each model, and against its training text if there are `texts`."""
+    for name, path in files:
+        scores = [
+            score_text(judge.network, judge.model.vocabulary, opened(judge, path, reading))
+            for judge in judges
+        ]
+        both = zip(judges, texts, strict=False)
+        copied = [copied_from(judge, text, path, reading) for judge, text in both]
+        yield Row(name, scores, copied=copied)
+
+
+def rows_of_lines(
+    judges: Sequence[Judge], files: Sequence[tuple[str, str]], reading: Reading
+) -> Iterator[Row]:
+    """Measure each line of each file under each model; the models go through it together."""
+    for name, path in files:
+        scored = [
+            score_lines(judge.network, judge.model.vocabulary, opened(judge, path, reading))
+            for judge in judges
+        ]
+        for number, lines in enumerate(zip(*scored, strict=True), 1):
+            yield Row(name, [score for _, score in lines], number, lines[0][0])
+
+
+def opened(judge: Judge, path: str, reading: Reading) -> Iterator[str]:
+    """A file's text, cleaned as the model's training text was."""
+    cleaning = judge.model.cleaning
+    return open_sources([path], cleaning, reading.encoding, reading.keep_boilerplate)
+
+
+def training_text(judge: Judge, corpus: str | None, reading: Reading) -> np.ndarray:
+    """Ids of the text that a model learned from: the run's, or that of `corpus`.
+
+    Raises:
+        TextgenError: it does not lie beside the model and is not given.
+    """
+    if corpus is not None:
+        chunks = opened(judge, corpus, reading)
+        return np.concatenate([judge.model.vocabulary.lookup(chunk) for chunk in chunks])
+    text = read_run_text(judge.path, judge.model)
+    if text is None:
+        raise TextgenError(
+            f"The training text of {printable(judge.name)} does not lie beside its model. "
+            "Name it with --corpus."
+        )
+    return text.train
+
+
+def copied_from(judge: Judge, train_ids: np.ndarray, path: str, reading: Reading) -> Copied:
+    """What a file has verbatim from a training text."""
+    text = "".join(opened(judge, path, reading))
+    vocabulary = judge.model.vocabulary
+    figures = measure_copying(vocabulary.lookup(text), train_ids, len(vocabulary))
+    run = text[figures.text_place : figures.text_place + figures.longest]
+    line = line_at(train_ids, figures.train_place, vocabulary) if figures.longest else None
+    return Copied(figures, run, line)

@@ -1,0 +1,104 @@
+"""What a text shares, character by character, with the training text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from textgen.generation.ngrams import NgramIndex
+from textgen.text.vocabulary import Vocabulary
+
+# Lengths of n-grams whose share is told, and training text searched at a time.
+LENGTHS = (10, 20, 40)
+SEGMENT = 1 << 22
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What a text has verbatim from a training text.
+
+    Attributes:
+        longest: length in characters of the longest run that both have.
+        text_place: where that run begins in the text.
+        train_place: where it begins in the training text.
+        shares: for each length n, the share of the text's n-grams that the training text
+            has; None where the text is shorter than n.
+    """
+
+    longest: int
+    text_place: int
+    train_place: int
+    shares: dict[int, float | None]
+
+
+def measure_copying(ids: np.ndarray, train_ids: np.ndarray, vocabulary_size: int) -> Copying:
+    """Measure what a text has verbatim from a training text.
+
+    The training text is searched in segments, so memory grows with the text alone: about
+    20 bytes a character.
+
+    Args:
+        ids: the text (characters,); `vocabulary_size` stands for an unknown character.
+        train_ids: the training text (characters,), a memory map if need be.
+        vocabulary_size: how many characters there are.
+    """
+    shares = {n: _share(ids, train_ids, n, vocabulary_size) for n in LENGTHS}
+    longest, absent, places = 0, len(ids) + 1, (0, 0)
+    n = 1
+    while absent - longest > 1:
+        found = _shared_run(ids, train_ids, n, vocabulary_size)
+        if found is None:
+            absent = n
+        else:
+            longest, places = n, found
+        # A shared run has shared runs of all shorter lengths: double, then bisect.
+        n = min(2 * longest, (longest + absent) // 2)
+    return Copying(longest, *places, shares)
+
+
+def line_at(train_ids: np.ndarray, place: int, vocabulary: Vocabulary) -> int | None:
+    """The line of a text, counted from 1, in which a place is; None if it has no lines."""
+    if "\n" not in vocabulary:
+        return None
+    newline = vocabulary.lookup("\n")[0]
+    return int(np.count_nonzero(train_ids[:place] == newline)) + 1
+
+
+def _segments(train_ids: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The training text in parts that share n - 1 characters: beginnings and ids."""
+    for start in range(0, max(0, len(train_ids) - n + 1), SEGMENT):
+        yield start, train_ids[start : start + SEGMENT + n - 1]
+
+
+def _share(ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int) -> float | None:
+    """The share of a text's n-grams that the training text has."""
+    if len(ids) < n:
+        return None
+    found = np.zeros(len(ids) - n + 1, dtype=bool)
+    for _, segment in _segments(train_ids, n):
+        found |= NgramIndex(segment, n, vocabulary_size).contains(ids)
+    return float(found.mean())
+
+
+def _shared_run(
+    ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int
+) -> tuple[int, int] | None:
+    """Where a run of n characters stands in a text and in the training text, if in both."""
+    index = NgramIndex(ids, n, vocabulary_size)
+    for start, segment in _segments(train_ids, n):
+        for place in np.flatnonzero(index.contains(segment)).tolist():
+            # The index can err, so the characters themselves are compared.
+            text_place = _find(ids, segment[place : place + n])
+            if text_place is not None:
+                return text_place, start + place
+    return None
+
+
+def _find(ids: np.ndarray, run: np.ndarray) -> int | None:
+    """Where a run of ids first stands in a text."""
+    text = ids.astype("<u4").tobytes()
+    pattern = run.astype("<u4").tobytes()
+    place = text.find(pattern)
+    while place % 4 > 0:
+        place = text.find(pattern, place + 1)
+    return place // 4 if place >= 0 else None

@@ -1,0 +1,145 @@
+"""Self-contained HTML pages: no network, light and dark, every text escaped."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textgen.analysis.inspection import NOBODY, Neuron, Passage
+from textgen.analysis.scoring import UNKNOWN_BITS
+from textgen.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+LEVELS = 9
+SCRIPT = "heatmap.js"
+STYLE = "page.css"
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A text whose characters are coloured.
+
+    Attributes:
+        label: what it shows, for those who do not see it.
+        cells: each character with the name of its colour: `s0` to `s9` for surprisal, `n1`
+            to `n9` and `p1` to `p9` for the activity of a cell below and above 0, `u` for
+            unknown characters.
+        data: what the page tells of each character, for its script; None for no more.
+    """
+
+    label: str
+    cells: list[tuple[str, str]]
+    data: dict[str, Any] | None
+
+
+@cache
+def environment() -> "Environment":
+    """Jinja with autoescaping, and the templates that come with textgen."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loaded = Environment(
+        loader=PackageLoader("textgen.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = (loaded.loader.get_source(loaded, name)[0] for name in (SCRIPT, STYLE))  # type: ignore[union-attr]
+    # Only this very script may run, whatever a text or a name manages to smuggle in.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    loaded.globals |= {"script": script, "style": style, "script_sha256": digest}
+    return loaded
+
+
+def render(template: str, **values: Any) -> str:
+    """The page that a template makes of values, which it escapes."""
+    return environment().get_template(template).render(**values)
+
+
+def inspection_page(
+    file: str, model_name: str, vocabulary: Vocabulary, passages: list[Passage], cell: Neuron | None
+) -> str:
+    """A page on one text: its surprisal or a cell's activity, and the model's guesses.
+
+    Args:
+        file: the name of the text.
+        model_name: the name of the model.
+        vocabulary: the model's characters.
+        passages: the text, in order.
+        cell: what it is coloured by; None for surprisal.
+    """
+    bits = np.concatenate([passage.bits for passage in passages] or [np.empty(0)])
+    counted = int(np.count_nonzero(~np.isnan(bits)))
+    return render(
+        "inspection.html",
+        file=file,
+        model_name=model_name,
+        map=heatmap(vocabulary, passages, f"The text of {file}", cell),
+        characters=len(bits),
+        bpc=float(np.nansum(bits)) / counted if counted else None,
+        cell=cell,
+    )
+
+
+def heatmap(
+    vocabulary: Vocabulary, passages: list[Passage], label: str, cell: Neuron | None = None
+) -> Heatmap:
+    """The heat-map of a text, with the guesses at each character.
+
+    Args:
+        vocabulary: the model's characters.
+        passages: the text, in order.
+        label: what it shows.
+        cell: what the text is coloured by; None for surprisal.
+    """
+    cells = []
+    for passage in passages:
+        if cell is None or passage.activity is None:
+            colours = [surprise_colour(bits) for bits in passage.bits.tolist()]
+        else:
+            colours = activity_colours(passage.activity)
+        cells += list(zip(passage.text, colours, strict=True))
+    data = {
+        "vocabulary": list(vocabulary.characters),
+        "bits": [known(bits, 2) for passage in passages for bits in passage.bits.tolist()],
+        "guesses": [
+            [guess for guess in row if guess != NOBODY]
+            for passage in passages
+            for row in passage.guesses.tolist()
+        ],
+        "chances": [
+            [round(chance, 4) for chance in row]
+            for passage in passages
+            for row in passage.chances.tolist()
+        ],
+        "activity": [
+            known(value, 2)
+            for passage in passages
+            if passage.activity is not None
+            for value in passage.activity.tolist()
+        ],
+    }
+    return Heatmap(label, cells, data)
+
+
+def known(value: float, digits: int) -> float | None:
+    """A rounded number, None for NaN, which JSON does not have."""
+    return None if np.isnan(value) else round(value, digits)
+
+
+def surprise_colour(bits: float) -> str:
+    """The colour of a surprisal: one step a bit."""
+    if np.isnan(bits):
+        return "s0"
+    return "u" if bits == UNKNOWN_BITS else f"s{min(LEVELS, int(bits))}"
+
+
+def activity_colours(values: np.ndarray) -> list[str]:
+    """The colours of a cell's values from -1 to 1."""
+    steps = np.rint(np.nan_to_num(values) * LEVELS).astype(int).tolist()
+    return ["s0" if not step else f"p{step}" if step > 0 else f"n{-step}" for step in steps]

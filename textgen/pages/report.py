@@ -1,0 +1,307 @@
+"""The report on a run: one self-contained page on what it learned and from what."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textgen.analysis.baselines import overfitting, sample_note, verdict
+from textgen.analysis.cells import tied_cells
+from textgen.analysis.copying import line_at, measure_copying
+from textgen.analysis.inspection import inspect
+from textgen.generation.continuation import read_prompt
+from textgen.generation.network import Network
+from textgen.generation.sampling import Sample, Settings, generate
+from textgen.pages.pages import Heatmap, activity_colours, heatmap, render
+from textgen.pages.plots import Line, line_plot
+from textgen.storage.model_file import Model
+from textgen.storage.provenance import Provenance
+from textgen.storage.run_folder import RunDirectory
+from textgen.storage.run_text import RunText, read_run_text
+from textgen.text.vocabulary import Vocabulary, describe
+
+NAT = math.log(2)  # nats in a bit
+PASSAGE = 1200  # characters of the heat-map
+GUESSES = 5
+# Characters in which cells are followed; windows cost seq_length steps each.
+FOLLOWED = {"every": 20_000, "last": 2_000}
+WRITTEN = (4, 1000)  # texts, and characters each, that are searched for copies
+WARMTH = 0.8  # their temperature where the model's own is greedy
+SAMPLE_LIMIT = 4000  # characters of a sample that are shown
+CHARACTER_LIMIT = 300  # characters of the vocabulary that are listed
+RARE = 10  # a character that occurs less often is rare
+RARE_LIMIT = 20
+COUNTED = 1 << 22  # ids counted at a time
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One evaluation: its number, its hold-out loss in bits, and what the model wrote."""
+
+    number: int
+    bits: float | None
+    sample: str
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character of the corpus: as shown, its full name, and how often it occurs."""
+
+    shown: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Facts on the whole text.
+
+    Attributes:
+        characters: its length.
+        lines: how many newlines it has.
+        entropy: bits per character by frequency alone.
+        ranked: its characters, commonest first.
+    """
+
+    characters: int
+    lines: int
+    entropy: float
+    ranked: list[Character]
+
+    @property
+    def listed(self) -> list[Character]:
+        """As many characters as are listed."""
+        return self.ranked[:CHARACTER_LIMIT]
+
+    @property
+    def rare(self) -> list[Character]:
+        """The rarest characters, rarest first."""
+        return [item for item in reversed(self.ranked) if item.count < RARE][:RARE_LIMIT]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a text has verbatim from the training text.
+
+    Attributes:
+        name: which text.
+        longest: length of the longest run.
+        run: that run.
+        place: where it stands in the training text.
+        shares: of its n-grams, by n.
+    """
+
+    name: str
+    longest: int
+    run: str
+    place: str
+    shares: dict[int, float | None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A property, the cell that follows it, and a stretch of text in the cell's colours."""
+
+    name: str
+    neuron: str
+    correlation: float
+    map: Heatmap
+
+
+def report_page(path: Path, model: Model) -> str:
+    """The page on a run.
+
+    Args:
+        path: the run's model file; log, samples and text lie beside it.
+        model: what it holds.
+    """
+    run = RunDirectory(path.parent)
+    provenance = Provenance.read(model.provenance)
+    text = read_run_text(path, model)
+    network = Network(model.config, dict(model.weights))
+    history = read_log(run.log)
+    return render(
+        "report.html",
+        name=run.name,
+        model=model,
+        provenance=provenance,
+        parameters=sum(map(np.size, model.weights.values())),
+        sentences=sentences(provenance),
+        plots=plots(history, provenance.baselines),
+        speed=history[-1].get("chars_per_second") if history else None,
+        epochs=read_samples(run.samples, history),
+        corpus=corpus_facts(text, model.vocabulary) if text else None,
+        shared=shared_texts(network, model, text) if text else [],
+        written=WRITTEN[0] * WRITTEN[1],
+        temperature=warmth(model),
+        map=holdout_map(network, model.vocabulary, text) if text else None,
+        cells=cells(network, model.vocabulary, text) if text else [],
+        settings=settings(model),
+    )
+
+
+def sentences(provenance: Provenance) -> list[str]:
+    """Whether the model is any good, in plain words."""
+    words = [sample_note(provenance.train_characters, provenance.holdout_characters)]
+    if provenance.val_bpc is not None:
+        words.insert(0, verdict(provenance.val_bpc, provenance.baselines))
+    if provenance.train_loss is not None and provenance.val_loss is not None:
+        words.insert(1, overfitting(provenance.train_loss, provenance.val_loss))
+    return [sentence for sentence in words if sentence]
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The rows of log.csv: figures by column; what is not a number is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = [
+            {name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)
+        ]
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def plots(history: Sequence[dict[str, float]], baselines: dict[str, float]) -> list[str]:
+    """The curves of a run as SVG: loss with the baselines, learning rate, speed."""
+    if not history:
+        return []
+    passes = [row.get("passes", row.get("epoch", math.nan)) for row in history]
+
+    def curve(name: str, column: str, scale: float = 1.0) -> Line:
+        return Line(name, passes, [row.get(column, math.nan) / scale for row in history])
+
+    losses = [curve("training", "train_loss", NAT), curve("hold-out", "val_loss", NAT)]
+    unit = "epochs (passes over the text)"
+    return [
+        line_plot("Loss, bits per character", unit, losses, baselines, log=True),
+        line_plot("Learning rate", unit, [curve("learning rate", "learning_rate")]),
+        line_plot("Characters trained per second", unit, [curve("speed", "chars_per_second")]),
+    ]
+
+
+def read_samples(folder: Path, history: Sequence[dict[str, float]]) -> list[Epoch]:
+    """What the model wrote after each evaluation, beginning with the first."""
+    losses = {row.get("epoch"): row.get("val_loss") for row in history}
+    epochs = []
+    for path in sorted(folder.glob("epoch-*.txt")):
+        number = path.stem.removeprefix("epoch-")
+        if not number.isdecimal():
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            sample = file.read(SAMPLE_LIMIT)
+        loss = losses.get(float(number))
+        epochs.append(Epoch(int(number), None if loss is None else loss / NAT, sample))
+    return epochs
+
+
+def corpus_facts(text: RunText, vocabulary: Vocabulary) -> Corpus:
+    """Count the characters of the whole text."""
+    counts = np.zeros(len(vocabulary), dtype=np.int64)
+    for part in (text.train, text.holdout):
+        for start in range(0, len(part), COUNTED):
+            counts += np.bincount(part[start : start + COUNTED], minlength=len(vocabulary))
+    shares = counts[counts > 0] / counts.sum()
+    ranked = [
+        Character(visible(character), describe(character), int(counts[place]))
+        for place in np.argsort(-counts, kind="stable").tolist()
+        if (character := vocabulary.characters[place])
+    ]
+    newline = int(vocabulary.lookup("\n")[0])
+    lines = int(counts[newline]) if newline < len(counts) else 0
+    return Corpus(int(counts.sum()), lines, float(-(shares * np.log2(shares)).sum()), ranked)
+
+
+def visible(character: str) -> str:
+    """A character as one can see it."""
+    names = {" ": "space", "\n": "newline", "\t": "tab"}
+    return names.get(character, character if character.isprintable() else "·")
+
+
+def warmth(model: Model) -> float:
+    """The temperature of the text that is searched for copies."""
+    return model.sampling.temperatures[0] or WARMTH
+
+
+def shared_texts(network: Network, model: Model, text: RunText) -> list[Shared]:
+    """What fresh text and, to compare, the hold-out have verbatim from the training text."""
+    count, length = WRITTEN
+    samples = [Sample(index, warmth(model)) for index in range(count)]
+    start = read_prompt(network, model.vocabulary.encode(model.default_prompt))
+    for _ in generate(start, samples, Settings(model.vocabulary.characters, length, seed=0)):
+        pass
+    written = "".join(sample.take() for sample in samples)
+    holdout = model.vocabulary.decode(text.holdout[: len(written)])
+    return [
+        shared("text that it writes", written, text, model.vocabulary),
+        shared("hold-out, to compare", holdout, text, model.vocabulary),
+    ]
+
+
+def shared(name: str, written: str, text: RunText, vocabulary: Vocabulary) -> Shared:
+    """What one text has verbatim from the training text."""
+    found = measure_copying(vocabulary.encode(written), text.train, len(vocabulary))
+    line = line_at(text.train, found.train_place, vocabulary)
+    return Shared(
+        name,
+        found.longest,
+        written[found.text_place : found.text_place + found.longest],
+        f"line {line:,}" if line else f"character {found.train_place + 1:,}",
+        found.shares,
+    )
+
+
+def holdout_map(network: Network, vocabulary: Vocabulary, text: RunText) -> Heatmap:
+    """The surprisal of the hold-out's beginning."""
+    passage = vocabulary.decode(text.holdout[:PASSAGE])
+    found = list(inspect(network, vocabulary, [passage], GUESSES))
+    return heatmap(vocabulary, found, "The beginning of the hold-out")
+
+
+def cells(network: Network, vocabulary: Vocabulary, text: RunText) -> list[Cell]:
+    """The cells that follow visible properties of the hold-out."""
+    ids = text.holdout[: FOLLOWED[network.config.targets]]
+    return [
+        Cell(
+            tie.name,
+            str(tie.neuron),
+            tie.correlation,
+            Heatmap(
+                f"Text in the colours of neuron {tie.neuron}",
+                list(zip(tie.text, activity_colours(tie.values), strict=True)),
+                None,
+            ),
+        )
+        for tie in tied_cells(network, ids, vocabulary.decode(ids))
+    ]
+
+
+def settings(model: Model) -> list[tuple[str, str]]:
+    """Name and value of each setting that made the model."""
+    train = model.provenance.get("train")
+    values: dict[str, Any] = {
+        **asdict(model.config),
+        **(train if isinstance(train, dict) else {}),
+        **{f"cleaning: {name}": value for name, value in asdict(model.cleaning).items()},
+    }
+    return [(name.replace("_", " "), shown(value)) for name, value in values.items()]
+
+
+def shown(value: Any) -> str:
+    """A setting's value, for a person."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

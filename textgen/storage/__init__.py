@@ -1,0 +1,1 @@
+"""Files: models, runs and their state, written whole or not at all."""

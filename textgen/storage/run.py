@@ -1,0 +1,287 @@
+"""What a run is: settings and text, kept in `run.json` beside the state."""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textgen.config import (
+    GATES,
+    LEAST_SPLIT,
+    MOST_EPOCHS,
+    MOST_MINUTES,
+    MOST_ROWS,
+    OPTIMIZERS,
+    PRECISIONS,
+    Cleaning,
+    ModelConfig,
+    SampleConfig,
+    TrainConfig,
+)
+from textgen.errors import TextgenError
+from textgen.messages import shown
+from textgen.storage import model_file, schema
+from textgen.storage.archive import open_untrusted
+from textgen.storage.atomic import atomic_write
+from textgen.storage.model_file import Model
+from textgen.text.vocabulary import Vocabulary
+
+FORMAT = 1
+MAX_RUN_FILE = 8 << 20
+MAX_CHARACTERS = 1 << 48
+# A tail longer than this measures no better and would take minutes at each evaluation.
+MOST_HOLDOUT = 1_000_000
+LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
+# What may differ when a run is continued.
+ADJUSTABLE = ("epochs", "minutes", "patience")
+# Settings of training that runs begun by earlier versions lack.
+ADDED = {"input_dropout": 0.0, "weight_dropout": 0.0, "precision": "float32"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides what a run trains.
+
+    Attributes:
+        preset: its name, `default` for the recipe.
+        model: the architecture.
+        train: how it is trained.
+        cleaning: how the text was cleaned.
+        sampling: the defaults for `sample`.
+        vocabulary: the distinct characters of the text.
+        characters: length of the text.
+        sha256: of the cleaned text in UTF-8.
+        corpus: names of the sources.
+        baselines: bits per character of simple models on the hold-out, by name.
+    """
+
+    preset: str
+    model: ModelConfig
+    train: TrainConfig
+    cleaning: Cleaning
+    sampling: SampleConfig
+    vocabulary: Vocabulary
+    characters: int
+    sha256: str
+    corpus: tuple[str, ...]
+    baselines: dict[str, float]
+
+    @property
+    def holdout_characters(self) -> int:
+        """Length of the hold-out, the tail of the text."""
+        return holdout_characters(self.characters, self.train.validation_split)
+
+    @property
+    def train_characters(self) -> int:
+        """Length of what is trained on, the head of the text."""
+        return self.characters - self.holdout_characters
+
+    def new_model(self, text: np.ndarray) -> Model:
+        """A model file's contents without the weights.
+
+        Args:
+            text: the training ids (characters,), of which the last window becomes the
+                default prompt.
+        """
+        source = {
+            "name": " + ".join(self.corpus),
+            "sha256": self.sha256,
+            "characters": self.characters,
+        }
+        provenance = {
+            "corpus": [source],
+            "train_characters": self.train_characters,
+            "holdout_characters": self.holdout_characters,
+            "baselines": self.baselines,
+            "preset": self.preset,
+            "seed": self.train.seed,
+            "train": asdict(self.train),
+            "versions": {name: version(name) for name in LIBRARIES},
+        }
+        return Model(
+            config=self.model,
+            vocabulary=self.vocabulary,
+            cleaning=self.cleaning,
+            weights={},
+            sampling=self.sampling,
+            default_prompt=self.vocabulary.decode(text[-self.model.seq_length :]),
+            provenance=provenance,
+        )
+
+
+def holdout_characters(characters: int, split: float) -> int:
+    """How many characters at the end of a text are held out: a share, at most a million."""
+    return min(int(characters * split), MOST_HOLDOUT)
+
+
+def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> None:
+    """See that a text has at least one window to train on and one to hold out.
+
+    Raises:
+        TextgenError: it is too short; says how long it must be.
+    """
+    split = train.validation_split
+
+    def enough(length: int) -> bool:
+        holdout = holdout_characters(length, split)
+        return min(holdout, length - holdout) > model.seq_length
+
+    if enough(characters):
+        return
+    window = model.seq_length
+    needed = int(max((window + 1) / split, min(window / (1 - split), MOST_HOLDOUT + window))) - 1
+    while not enough(needed):
+        needed += 1
+    raise TextgenError(
+        f"The text has {characters:,} characters; with --seq-length {model.seq_length} and "
+        f"--validation-split {split:g} it must have at least {needed:,}. "
+        "Give more text or a smaller --seq-length."
+    )
+
+
+def check_memory(
+    model: ModelConfig, train: TrainConfig, vocabulary_size: int, workers: int = 1
+) -> None:
+    """See that training fits into this machine's memory, before the system ends it for that.
+
+    Weights, gradients and two moments of each; activations and their gradients. That is the
+    least it can take.
+
+    Raises:
+        TextgenError: it does not fit.
+    """
+    weights = sum(math.prod(shape) for shape in model.weight_shapes(vocabulary_size).values())
+    wide = sum((GATES[model.cell] + 1) * units for units in model.units)
+    rows = train.batch_size // workers
+    activations = rows * model.seq_length * (wide + vocabulary_size)
+    needed = 4 * (4 * weights + 2 * activations)
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise TextgenError(
+            f"Training this takes at least {needed / 1e9:,.0f} GB of memory, and this machine has "
+            f"{memory / 1e9:,.0f} GB. Choose fewer --units, a smaller --batch-size or --seq-length."
+        )
+
+
+def differences(wanted: dict[str, Any], run: Run) -> list[str]:
+    """Which explicitly given settings differ from the run's, as a person reads them."""
+    own = _flat(run)
+    return [
+        f"{name} is {own[name]!r}, not {value!r}"
+        for name, value in wanted.items()
+        if name in own and name not in ADJUSTABLE and own[name] != value
+    ]
+
+
+def _flat(run: Run) -> dict[str, Any]:
+    parts = (run.model, run.train, run.cleaning)
+    return {key: value for part in parts for key, value in asdict(part).items()} | {
+        "preset": run.preset
+    }
+
+
+def adjusted(run: Run, given: dict[str, Any]) -> Run:
+    """The run with the settings that may change when it is continued."""
+    changes = {name: given[name] for name in ADJUSTABLE if name in given}
+    if "epochs" in changes:
+        changes["minutes"] = None
+    elif "minutes" in changes and run.train.minutes is None:
+        changes["epochs"] = None
+    return replace(run, train=replace(run.train, **changes))
+
+
+def write_run(path: Path, run: Run) -> None:
+    """Write `run.json` atomically."""
+    values = asdict(replace(run, vocabulary=None)) | {  # type: ignore[arg-type]
+        "format": FORMAT,
+        "vocabulary": {
+            "characters": run.vocabulary.characters,
+            "commonest": run.vocabulary.commonest,
+        },
+    }
+    atomic_write(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+
+
+def read_run(path: Path) -> Run:
+    """Read `run.json`, which anybody may have made.
+
+    Raises:
+        TextgenError: it is missing, damaged, or not one that `write_run` wrote.
+    """
+    try:
+        file, size = open_untrusted(path, MAX_RUN_FILE)
+        with file:
+            run = _run(schema.parse_json(file.read(size)))
+    except schema.Refused as reason:
+        raise TextgenError(
+            f"{shown(path)} cannot be used: {reason}. Train anew with --overwrite."
+        ) from None
+    except OSError as error:
+        raise TextgenError(f"Could not read {shown(path)}: {error.strerror or error}.") from error
+    model_file.check_size(run.model, len(run.vocabulary))
+    check_length(run.characters, run.model, run.train)
+    return run
+
+
+def _run(value: Any) -> Run:
+    schema.closed(value, [field.name for field in fields(Run)] + ["format"], "run.json")
+    schema.integer(value["format"], FORMAT, FORMAT, "format")
+    return Run(
+        preset=schema.text(value["preset"], 40, "preset"),
+        model=model_file.read_architecture(value["model"]),
+        train=_train(value["train"]),
+        cleaning=model_file.read_cleaning(value["cleaning"]),
+        sampling=model_file.read_sampling(value["sampling"]),
+        vocabulary=model_file.read_vocabulary(value["vocabulary"]),
+        characters=schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters"),
+        sha256=schema.text(value["sha256"], 64, "sha256"),
+        corpus=tuple(
+            schema.text(name, 4096, "corpus")
+            for name in schema.items(value["corpus"], 1000, "corpus")
+        ),
+        baselines={
+            name: schema.number(bits, 0, 1e6, name)
+            for name, bits in schema.free_object(value["baselines"], "baselines").items()
+        },
+    )
+
+
+def _train(value: Any) -> TrainConfig:
+    schema.free_object(value, "train")
+    value = schema.closed(ADDED | value, [field.name for field in fields(TrainConfig)], "train")
+    if value["epochs"] is None and value["minutes"] is None:
+        raise schema.Refused("train has neither epochs nor minutes")
+
+    def optional(name: str, low: float, high: float) -> float | None:
+        return None if value[name] is None else schema.number(value[name], low, high, name)
+
+    def optional_count(name: str) -> int | None:
+        return None if value[name] is None else schema.integer(value[name], 1, MOST_EPOCHS, name)
+
+    return TrainConfig(
+        batch_size=schema.integer(value["batch_size"], 1, MOST_ROWS, "batch_size"),
+        epochs=optional_count("epochs"),
+        minutes=optional("minutes", 0, MOST_MINUTES),
+        step=schema.integer(value["step"], 1, MOST_ROWS, "step"),
+        optimizer=schema.choice(value["optimizer"], OPTIMIZERS, "optimizer"),
+        learning_rate=schema.number(value["learning_rate"], 0, 1e6, "learning_rate"),
+        schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
+        weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
+        clipnorm=optional("clipnorm", 0, 1e9),
+        input_dropout=schema.share(value["input_dropout"], "input_dropout"),
+        weight_dropout=schema.share(value["weight_dropout"], "weight_dropout"),
+        averaging=schema.number(value["averaging"], 0, 1, "averaging"),
+        validation_split=schema.number(
+            value["validation_split"], LEAST_SPLIT, 1 - LEAST_SPLIT, "validation_split"
+        ),
+        patience=optional_count("patience"),
+        seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),
+        precision=schema.choice(value["precision"], PRECISIONS, "precision"),
+    )

@@ -1,0 +1,210 @@
+"""Run directories: their names, their lock, and which one is meant."""
+
+import json
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from textgen.errors import TextgenError
+from textgen.messages import shown
+from textgen.storage.atomic import atomic_write, remove_temporaries
+from textgen.storage.model_file import Model, load_model, write_model
+from textgen.storage.state import read_state, write_state
+
+__all__ = [
+    "ROOT",
+    "Model",
+    "RunDirectory",
+    "atomic_write",
+    "default_run_name",
+    "find_model",
+    "load_model",
+    "lock_run",
+    "model_name",
+    "read_state",
+    "runs",
+    "write_model",
+    "write_state",
+]
+
+ROOT = Path("checkpoints")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The names of what lies in a run directory."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def model(self) -> Path:
+        """The best model so far."""
+        return self.path / "model.keras"
+
+    @property
+    def state(self) -> Path:
+        """What resuming needs."""
+        return self.path / "state"
+
+    @property
+    def text(self) -> Path:
+        """The encoded training text."""
+        return self.path / "text.ids"
+
+    @property
+    def log(self) -> Path:
+        """One row a measurement."""
+        return self.path / "log.csv"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of texts that the model wrote while it learned."""
+        return self.path / "samples"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains here."""
+        return self.path / "lock"
+
+
+def runs(root: Path = ROOT) -> list[RunDirectory]:
+    """All runs under `root` that have a model, newest model first."""
+    found = []
+    try:
+        for folder in root.iterdir():
+            run = RunDirectory(folder)
+            if run.model.is_file():
+                found.append((run.model.stat().st_mtime_ns, folder.name, run))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise TextgenError(f"Could not list {shown(root)}: {error.strerror or error}.") from error
+    return [run for _, _, run in sorted(found, key=lambda item: item[:2], reverse=True)]
+
+
+def default_run_name(stem: str, root: Path = ROOT) -> str:
+    """A free name made of a source's stem: stem, stem-2, stem-3 and so on."""
+    base = re.sub(r"[^\w.+-]+", "-", stem)[:80].strip("-.") or "run"
+    name, number = base, 2
+    while os.path.lexists(root / name):
+        name, number = f"{base}-{number}", number + 1
+    return name
+
+
+def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
+    """The model file that is meant.
+
+    Args:
+        name_or_path: the name of a run under `root`; a run directory; a model file; or
+            None for the newest run.
+        root: where the runs are.
+
+    Raises:
+        TextgenError: there is none.
+    """
+    if name_or_path is None:
+        if not (all_runs := runs(root)):
+            raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
+        return all_runs[0].model
+    given = Path(name_or_path)
+    candidates = [given / "model.keras", given]
+    if len(given.parts) == 1 and given.name not in ("", ".."):
+        candidates.insert(0, root / given / "model.keras")
+    for candidate in candidates:
+        if os.path.isfile(candidate):  # noqa: PTH113 - false for names that no system allows
+            return candidate
+    raise TextgenError(_not_found(given, root))
+
+
+def model_name(path: Path) -> str:
+    """What a person calls a model file: its run's name, else the file's."""
+    return path.parent.name if path.name == "model.keras" and path.parent.name else path.name
+
+
+def _not_found(given: Path, root: Path) -> str:
+    """Why `given` is not a model, and what might have been meant."""
+    if os.path.isdir(given):  # noqa: PTH112 - as above
+        return f"{shown(given)} has no model.keras (yet)."
+    if os.path.exists(given):  # noqa: PTH110 - as above
+        return f"{shown(given)} is not a regular file."
+    names = [run.name for run in runs(root)]
+    close = get_close_matches(given.name, names, n=1)
+    way_out = f"Did you mean {close[0]}?" if close else f"Runs: {', '.join(names[:10]) or 'none'}."
+    return f"There is no run and no model file {shown(given)}. {way_out}"
+
+
+@contextmanager
+def lock_run(directory: Path) -> Iterator[None]:
+    """Hold a run directory, so that only one process trains in it.
+
+    The lock belongs to the open file, so it ends with the process, however that dies.
+    What killed writers left is removed. On systems without `flock` nothing is locked.
+
+    Raises:
+        TextgenError: another process holds it (its id and host are named), the lock file
+            cannot be used, or the directory holds more than files and folders.
+    """
+    path = RunDirectory(directory).lock
+    try:
+        _refuse_links(directory)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise TextgenError(f"Could not lock {shown(path)}: {error.strerror or error}.") from error
+    try:
+        _take(descriptor, directory)
+        remove_temporaries(directory)
+        remove_temporaries(RunDirectory(directory).samples)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_links(directory: Path) -> None:
+    """See that nothing in a run, which may come from anybody, leads out of it."""
+    for folder, folders, files in os.walk(directory):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            with suppress(FileNotFoundError):  # a temporary that was just renamed
+                if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+                    raise TextgenError(
+                        f"{shown(path)} is not a plain file but a link, a pipe or a device. "
+                        "Remove it, or train in another run."
+                    )
+
+
+def _take(descriptor: int, directory: Path) -> None:
+    """Take the lock and note who has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise TextgenError(
+            f"{_owner(descriptor)} is training in {shown(directory)}. "
+            "Wait for it, stop it, or choose another --name."
+        ) from None
+    with suppress(OSError):  # on a full disk the lock holds without a name
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps([os.getpid(), socket.gethostname()]).encode(), 0)
+
+
+def _owner(descriptor: int) -> str:
+    """Who wrote the lock file, as far as it can be known."""
+    try:
+        process, host = json.loads(os.pread(descriptor, 1000, 0))
+        return f"Process {int(process)} on {ascii(host)[1:-1]}"
+    except (ValueError, TypeError):
+        return "Another process"

@@ -1,0 +1,1 @@
+"""Characters, ids and batches of them."""

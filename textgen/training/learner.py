@@ -1,0 +1,309 @@
+"""The compiled training step and evaluation.
+
+On a CPU a step is an XLA program for the gradients of each part of the batch, one a core, and
+one for the update.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from textgen.config import ModelConfig, TrainConfig
+from textgen.storage.state import check_arrays
+from textgen.text.batches import PIECE, Batch, HoldoutBatch, holdout_batches
+from textgen.training.core_parts import cut, join, mean, part_count, take
+from textgen.training.dropout import dropout_mask
+from textgen.training.model import StackedModel, States
+
+EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
+
+
+def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
+    """Keras's optimizer as `train` describes it; biases are never decayed."""
+    optimizer = keras.optimizers.get(
+        {
+            "class_name": train.optimizer,
+            "config": {
+                "learning_rate": train.learning_rate,
+                "weight_decay": train.weight_decay or None,
+                "global_clipnorm": train.clipnorm,
+                "use_ema": train.averaging > 0,
+                "ema_momentum": train.averaging or 0.99,
+                "ema_overwrite_frequency": None,
+            },
+        }
+    )
+    if train.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
+
+
+def _compiled(function: Callable, wanted: bool = True) -> Callable:
+    """The function as an XLA program, where wanted; cuDNN's kernels cannot be part of one."""
+    compiled = wanted and not tf.config.list_physical_devices("GPU")
+    return tf.function(function, jit_compile=compiled, autograph=False)
+
+
+class Learner:
+    """A model on one device, with its optimizer and its carried state.
+
+    Args:
+        config: the architecture.
+        train: the run.
+        vocabulary_size: distinct characters.
+        rows: of the global batch that it learns from; all if None.
+        sharing: how many learners share the cores of this machine.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        train: TrainConfig,
+        vocabulary_size: int,
+        rows: slice | None = None,
+        sharing: int = 1,
+    ):
+        keras.utils.set_random_seed(train.seed % 2**32)
+        self.config = config
+        self.train = train
+        self.rows = rows or slice(0, train.batch_size)
+        size = self.rows.stop - self.rows.start
+        self.model = self.measured = StackedModel(config, vocabulary_size, train.precision)
+        if train.precision != "float32":  # the file that is kept has no other
+            self.measured = StackedModel(config, vocabulary_size)
+        self.optimizer = make_optimizer(train)
+        self.optimizer.build(self.model.trainable_variables)
+        self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
+        self.carried = self.model.zero_state(size)
+        self.parts = cut(size, part_count(size, sharing))
+        self._mask = _compiled(dropout_mask)
+        # In bfloat16 the layers' loops are XLA programs of their own; see `recurrence`.
+        self._gradients = _compiled(self._part_gradients, train.precision == "float32")
+        self._update = _compiled(self._apply_mean)
+        self.update = _compiled(self._apply)
+        self._step = tf.function(self._train_step, autograph=False)
+        self._losses = _compiled(self._evaluate_chunk)
+
+    def step(self, number: int, batch: Batch, learning_rate: float) -> float:
+        """Train on one batch.
+
+        Args:
+            number: of the step; dropout masks depend on it.
+            batch: rows of the global batch.
+            learning_rate: for this step.
+
+        Returns:
+            The batch's mean loss in nats a character, before the update.
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        loss, self.carried = self._step(
+            batch.inputs,
+            batch.targets,
+            (~batch.fresh).astype(np.float32)[:, None],
+            tf.constant(number, tf.int64),
+            self.carried,
+        )
+        return float(loss)
+
+    def _train_step(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        keep: tf.Tensor,
+        number: tf.Tensor,
+        carried: States,
+    ) -> tuple[tf.Tensor, States]:
+        losses, gradients, after = self.parted(inputs, targets, keep, number, carried)
+        self._update(gradients)
+        return mean(losses, self.parts), after
+
+    def parted(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        keep: tf.Tensor,
+        number: tf.Tensor,
+        carried: States,
+    ) -> tuple[Sequence[tf.Tensor], Sequence[list[tf.Tensor]], States]:
+        """What a step gives before the update.
+
+        Args:
+            inputs: ids (rows, time) int32.
+            targets: ids (rows, time) or (rows,) int32.
+            keep: (rows, 1) float32: 0 where a row starts from a zero state, else 1.
+            number: of the step.
+            carried: the states before the window.
+
+        Returns:
+            The mean loss and the gradients of each part of the rows; the states after.
+        """
+        before = [[state * keep for state in layer] for layer in carried]
+        results = [
+            self._gradients(
+                *take((inputs, targets, before), part),
+                number,
+                tf.constant(self.rows.start + part.start),
+            )
+            for part in self.parts
+        ]
+        losses, gradients, after = zip(*results, strict=True)
+        return losses, gradients, join(after)
+
+    def _part_gradients(
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        states: States,
+        number: tf.Tensor,
+        first_row: tf.Tensor,
+    ) -> tuple[tf.Tensor, list[tf.Tensor], States]:
+        """Mean loss of some rows, its gradients, and the states after them."""
+
+        def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
+            shape = tuple(outputs.shape)
+            rate, seed = self.config.dropout, self.train.seed
+            mask = self._mask(shape, rate, seed, number, layer, first_row)
+            return outputs * tf.cast(mask, outputs.dtype)
+
+        inputs = self._hidden_inputs(inputs, number, first_row)
+        with tf.GradientTape() as tape, keras.StatelessScope(self._weights_of_step(number)):
+            logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses)
+        return loss, tape.gradient(loss, self.model.trainable_variables), after
+
+    def _hidden_inputs(
+        self, inputs: tf.Tensor, number: tf.Tensor, first_row: tf.Tensor
+    ) -> tf.Tensor:
+        """The ids, some of them one past the vocabulary: the network sees no character there."""
+        rate = self.train.input_dropout
+        if not rate:
+            return inputs
+        # Layers and their recurrent kernels have the places before this one.
+        place = 2 * len(self.model.recurrent)
+        seen = self._mask(tuple(inputs.shape), rate, self.train.seed, number, place, first_row) > 0
+        return tf.where(seen, inputs, self.model.vocabulary_size)
+
+    def _weights_of_step(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """What stands for some weights in a step.
+
+        The input kernel makes up for the hidden characters; some recurrent weights are zero.
+        """
+        cells = [layer.cell for layer in self.model.recurrent]
+        changed = []
+        if self.train.input_dropout:
+            kernel = cells[0].kernel
+            changed.append((kernel, kernel / (1 - self.train.input_dropout)))
+        if self.train.weight_dropout:
+            # The outputs of the layers have the places before these.
+            for place, cell in enumerate(cells, start=len(cells)):
+                kernel = cell.recurrent_kernel
+                rate, seed = self.train.weight_dropout, self.train.seed
+                mask = self._mask(tuple(kernel.shape), rate, seed, number, place)
+                changed.append((kernel, kernel * mask))
+        return changed
+
+    def _apply_mean(self, gradients: Sequence[list[tf.Tensor]]) -> None:
+        self._apply(mean(gradients, self.parts))
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+
+    def evaluate(self, holdout: np.ndarray) -> float:
+        """The mean loss of the hold-out under the weights to keep, in nats a character.
+
+        Args:
+            holdout: ids (characters,).
+        """
+        total, counted = self.measure(holdout)
+        return total / counted
+
+    def measure(self, holdout: np.ndarray, worker: int = 0, workers: int = 1) -> tuple[float, int]:
+        """A worker's share of `evaluate`: each `workers`-th batch of the hold-out.
+
+        Returns:
+            The summed loss, and of how many characters.
+        """
+        last = self.config.targets == "last"
+        rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
+        own = [variable.numpy() for variable in self.measured.trainable_variables]
+        self._assign(self.weights())
+        total, counted = 0.0, 0
+        batches = holdout_batches(holdout, self.config.seq_length, self.config.targets, rows)
+        for batch in islice(batches, worker, None, workers):
+            total += self._batch_loss(batch, rows)
+            counted += int(batch.counted.sum())
+        self._assign(own)
+        return total, counted
+
+    def _batch_loss(self, batch: HoldoutBatch, rows: int) -> float:
+        """The summed loss of one batch, padded to `rows`, so that one program serves all."""
+        last = self.config.targets == "last"
+        chunk = batch.inputs.shape[1] if last else EVALUATION_CHUNK
+        time = -(-batch.inputs.shape[1] // chunk) * chunk
+        inputs, targets, counted = (
+            np.pad(array, [(0, rows - len(array)), (0, time - array.shape[1])])
+            for array in (batch.inputs, batch.targets, batch.counted)
+        )
+        states = self.model.zero_state(rows)
+        total = 0.0
+        for start in range(0, time, chunk):
+            part = slice(start, start + chunk)
+            wanted = -1 if last else part
+            loss, states = self._losses(
+                inputs[:, part], targets[:, wanted], counted[:, wanted], states
+            )
+            total += float(loss)
+        return total
+
+    def _evaluate_chunk(
+        self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: States
+    ) -> tuple[tf.Tensor, States]:
+        logits, after = self.measured(inputs, states)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.reduce_sum(tf.where(counted, losses, 0.0)), after
+
+    def weights(self) -> list[np.ndarray]:
+        """The weights to keep, in Keras's order: averaged where weights are averaged."""
+        if self.train.averaging:
+            averages = self.optimizer._model_variables_moving_average
+            return [average.numpy() for average in averages]
+        return [variable.numpy() for variable in self.model.trainable_variables]
+
+    def _assign(self, weights: list[np.ndarray]) -> None:
+        for variable, value in zip(self.measured.trainable_variables, weights, strict=True):
+            variable.assign(value)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that changes while it learns, by name: weights, optimizer, carried state."""
+        arrays = {}
+        for kind, variables in self._variables().items():
+            for number, variable in enumerate(variables):
+                arrays[f"{kind}/{number}"] = variable.numpy()
+        return arrays
+
+    def _variables(self) -> dict[str, list]:
+        return {
+            "weights": self.model.trainable_variables,
+            "optimizer": self.optimizer.variables,
+            "carried": [state for layer in self.carried for state in layer],
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what `arrays` gave.
+
+        Raises:
+            TextgenError: they are of another model or optimizer.
+        """
+        check_arrays(arrays, self.arrays())
+        for kind in ("weights", "optimizer"):
+            for number, variable in enumerate(self._variables()[kind]):
+                variable.assign(arrays[f"{kind}/{number}"])
+        states = iter(range(len(self._variables()["carried"])))
+        self.carried = [
+            [tf.constant(arrays[f"carried/{next(states)}"]) for _ in layer]
+            for layer in self.carried
+        ]
