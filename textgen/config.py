@@ -91,15 +91,14 @@ class TrainConfig:
         epochs: passes over the training text at most; None where only `minutes` limits it.
         minutes: wall-clock budget of the whole command, or None.
         step: stride between windows in characters (targets last only).
-        optimizer: one of `OPTIMIZERS`.
+        optimizer: one of `OPTIMIZERS`, with Keras's defaults; so `adamw` decays all weights by
+            0.004 times the learning rate at each step.
         learning_rate: the highest one of the schedule.
         schedule: `constant`, or `cosine` (a short warm-up, then down to 1 % at the end).
-        weight_decay: decoupled, on kernels only.
         clipnorm: largest global norm of the gradients, or None.
         input_dropout: share of the characters that the network reads as none, 0 to below 1.
         weight_dropout: share of the recurrent weights that is zeroed in a step, the same ones
             for the whole batch and window (Merity, Keskar and Socher 2018), 0 to below 1.
-        averaging: momentum of the moving average of the weights; 0 averages nothing.
         validation_split: share of the text, its tail, that is held out.
         patience: evaluations without a better hold-out loss before training stops, or None.
         seed: of the initial weights, the order of the data and the dropout masks.
@@ -114,11 +113,9 @@ class TrainConfig:
     optimizer: str = "adam"
     learning_rate: float = 0.005
     schedule: str = "cosine"
-    weight_decay: float = 0.0
     clipnorm: float | None = 1.0
     input_dropout: float = 0.0
     weight_dropout: float = 0.0
-    averaging: float = 0.0
     validation_split: float = 0.1
     patience: int | None = 5
     seed: int = 0

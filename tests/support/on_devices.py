@@ -31,7 +31,6 @@ GIVEN: dict[str, Any] = {
     "dropout": 0.3,
     "input_dropout": 0.1,
     "weight_dropout": 0.2,
-    "averaging": 0.9,
     "epochs": 2,
 }
 TEXT = STORY[:5200]

@@ -105,7 +105,11 @@ class Finite(click.FloatRange):
     type=Finite(0, MOST_MINUTES, min_open=True),
     help="Time for the whole command; model and schedule are sized to it.",
 )
-@click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="Keras's optimizer.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(OPTIMIZERS),
+    help="Keras's optimizer, with its own defaults: adamw decays the weights by 0.004.",
+)
 @click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The highest.")
 @click.option(
     "--validation-split",

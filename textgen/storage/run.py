@@ -39,8 +39,8 @@ MOST_HOLDOUT = 1_000_000
 LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
-# Settings of training that runs begun by earlier versions lack.
-ADDED = {"input_dropout": 0.0, "weight_dropout": 0.0, "precision": "float32"}
+# Settings that no option ever changed: runs of textgen 0.1.0 have them, and they are ignored.
+DROPPED = ("weight_decay", "averaging")
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,8 @@ def _run(value: Any) -> Run:
 
 
 def _train(value: Any) -> TrainConfig:
-    schema.free_object(value, "train")
-    value = schema.closed(ADDED | value, [field.name for field in fields(TrainConfig)], "train")
+    kept = {k: v for k, v in schema.free_object(value, "train").items() if k not in DROPPED}
+    value = schema.closed(kept, [field.name for field in fields(TrainConfig)], "train")
     if value["epochs"] is None and value["minutes"] is None:
         raise schema.Refused("train has neither epochs nor minutes")
 
@@ -273,11 +273,9 @@ def _train(value: Any) -> TrainConfig:
         optimizer=schema.choice(value["optimizer"], OPTIMIZERS, "optimizer"),
         learning_rate=schema.number(value["learning_rate"], 0, 1e6, "learning_rate"),
         schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
-        weight_decay=schema.number(value["weight_decay"], 0, 1e6, "weight_decay"),
         clipnorm=optional("clipnorm", 0, 1e9),
         input_dropout=schema.share(value["input_dropout"], "input_dropout"),
         weight_dropout=schema.share(value["weight_dropout"], "weight_dropout"),
-        averaging=schema.number(value["averaging"], 0, 1, "averaging"),
         validation_split=schema.number(
             value["validation_split"], LEAST_SPLIT, 1 - LEAST_SPLIT, "validation_split"
         ),

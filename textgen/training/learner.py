@@ -22,23 +22,16 @@ EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
 
 
 def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    """Keras's optimizer as `train` describes it; biases are never decayed."""
-    optimizer = keras.optimizers.get(
+    """Keras's optimizer as `train` describes it, with Keras's defaults for the rest."""
+    return keras.optimizers.get(
         {
             "class_name": train.optimizer,
             "config": {
                 "learning_rate": train.learning_rate,
-                "weight_decay": train.weight_decay or None,
                 "global_clipnorm": train.clipnorm,
-                "use_ema": train.averaging > 0,
-                "ema_momentum": train.averaging or 0.99,
-                "ema_overwrite_frequency": None,
             },
         }
     )
-    if train.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-    return optimizer
 
 
 def _compiled(function: Callable, wanted: bool = True) -> Callable:
@@ -213,7 +206,7 @@ class Learner:
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def evaluate(self, holdout: np.ndarray) -> float:
-        """The mean loss of the hold-out under the weights to keep, in nats a character.
+        """The mean loss of the hold-out, in nats a character.
 
         Args:
             holdout: ids (characters,).
@@ -229,14 +222,13 @@ class Learner:
         """
         last = self.config.targets == "last"
         rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
-        own = [variable.numpy() for variable in self.measured.trainable_variables]
-        self._assign(self.weights())
+        if self.measured is not self.model:
+            self.measured.set_weights(self.weights())
         total, counted = 0.0, 0
         batches = holdout_batches(holdout, self.config.seq_length, self.config.targets, rows)
         for batch in islice(batches, worker, None, workers):
             total += self._batch_loss(batch, rows)
             counted += int(batch.counted.sum())
-        self._assign(own)
         return total, counted
 
     def _batch_loss(self, batch: HoldoutBatch, rows: int) -> float:
@@ -267,15 +259,8 @@ class Learner:
         return tf.reduce_sum(tf.where(counted, losses, 0.0)), after
 
     def weights(self) -> list[np.ndarray]:
-        """The weights to keep, in Keras's order: averaged where weights are averaged."""
-        if self.train.averaging:
-            averages = self.optimizer._model_variables_moving_average
-            return [average.numpy() for average in averages]
+        """The weights, in Keras's order."""
         return [variable.numpy() for variable in self.model.trainable_variables]
-
-    def _assign(self, weights: list[np.ndarray]) -> None:
-        for variable, value in zip(self.measured.trainable_variables, weights, strict=True):
-            variable.assign(value)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that changes while it learns, by name: weights, optimizer, carried state."""

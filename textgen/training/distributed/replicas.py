@@ -119,7 +119,7 @@ class Replicas:
         return float(total / counted)
 
     def weights(self) -> list[np.ndarray]:
-        """The weights to keep, in Keras's order."""
+        """The weights, in Keras's order."""
         return self.learners[0].weights()
 
     def arrays(self) -> dict[str, np.ndarray]:
