@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.commands import Command, invoke_textgen, run_textgen
 
 # No test asserts a time: the machine may be busy.
 settings.register_profile("textgen", deadline=None)
@@ -24,34 +23,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
-Command = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-def run_textgen(
-    *arguments: str | Path, cwd: Path, stdin: bytes = b"", **environment: str
-) -> subprocess.CompletedProcess[bytes]:
-    """Run the real command in a process of its own; stdin is empty unless given."""
-    return subprocess.run(
-        [sys.executable, "-m", "textgen", *arguments],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        env=os.environ | environment,
-        timeout=240,
-        check=False,
-    )
-
 
 @pytest.fixture
 def textgen(tmp_path: Path) -> Command:
-    """The command, run in a folder of the test's own."""
+    """The command as a process of its own, in a folder of the test's own."""
+    return partial(run_textgen, cwd=tmp_path)
 
-    def run(
-        *arguments: str | Path, cwd: Path = tmp_path, stdin: bytes = b"", **environment: str
-    ) -> subprocess.CompletedProcess[bytes]:
-        return run_textgen(*arguments, cwd=cwd, stdin=stdin, **environment)
 
-    return run
+@pytest.fixture
+def invoke(tmp_path: Path) -> Command:
+    """The command within this process, in a folder of the test's own."""
+    return partial(invoke_textgen, cwd=tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +47,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the run `echo`, a small model trained on the story for three epochs."""
     folder = tmp_path_factory.mktemp("trained")
     options = ["--units", "64", "--dropout", "0.1", "--epochs", "3", "--name", "echo"]
-    done = run_textgen("train", "builtin:runaway-echo", *options, cwd=folder)
+    done = invoke_textgen("train", "builtin:runaway-echo", *options, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     return folder

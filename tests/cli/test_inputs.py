@@ -1,4 +1,4 @@
-"""Input of every kind through the real train, sample and score (prepare has its own tests).
+"""Input of every kind through train, sample and score (prepare has its own tests).
 
 No case may end in a traceback; what the user can mend is told in one line.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.commands import Command
 from support.hostile import honest_notes, with_notes
 from support.small_run import CONFIG, make_run
 
@@ -37,12 +37,14 @@ class Case:
         told: a piece of stderr; empty where nothing must be written there.
         status: of the process.
         text: the bytes of the file "text", which are stdin as well.
+        process: whether it needs a process of its own.
     """
 
     arguments: tuple[str | bytes, ...]
     told: str
     status: int = 1
     text: bytes = b""
+    process: bool = False
 
 
 def train(told: str, text: bytes | str, *options: str, status: int = 1) -> Case:
@@ -91,11 +93,11 @@ CASES = {
     # Sources
     "a folder": given("is a folder", ".", status=1),
     "a file that is not there": given("No such file", "nowhere.txt", status=1),
-    "a name that is not UTF-8": given(r"\udcff", b"\xff.txt", status=1),
+    "a name that is not UTF-8": Case(("train", b"\xff.txt"), r"\udcff", process=True),
     "a file that fails when it is read": given("cannot be read", "/proc/self/mem", status=1),
     "stdin twice": given("twice", "-", "-", status=1),
     "/dev/null": given("empty", "/dev/null", status=1),
-    "/dev/stdin": Case(("train", "/dev/stdin", *TINY), "one distinct", text=b"xx"),
+    "/dev/stdin": Case(("train", "/dev/stdin", *TINY), "one distinct", text=b"xx", process=True),
     # Options of train
     "16 layers of 8,192 units": given("Choose fewer --units", *HUGE, status=1),
     "a million rows": given("GB of memory", "--batch-size", "1048576", status=1),
@@ -170,12 +172,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_input(
-    textgen: Command, tmp_path: Path, models: dict[str, str], name: str
+    textgen: Command, invoke: Command, tmp_path: Path, models: dict[str, str], name: str
 ) -> None:
     case = CASES[name]
     (tmp_path / "text").write_bytes(case.text)
     arguments = [models.get(part, part) for part in case.arguments]  # type: ignore[arg-type]
-    done = textgen(*arguments, stdin=case.text)
+    run = textgen if case.process else invoke
+    done = run(*arguments, stdin=case.text)
     said = done.stderr.decode()
     assert done.returncode == case.status, said
     assert "Traceback" not in said
@@ -187,16 +190,16 @@ def test_every_kind_of_input(
         assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
-def test_a_model_of_a_newer_format(textgen: Command, tmp_path: Path) -> None:
+def test_a_model_of_a_newer_format(invoke: Command, tmp_path: Path) -> None:
     path = with_notes(tmp_path, honest_notes() | {"format": 2})
     for arguments in (("sample", "-m", path), ("score", "-m", path, path)):
-        done = textgen(*arguments)
+        done = invoke(*arguments)
         assert done.returncode == 1
         assert "made by a newer textgen" in done.stderr.decode()
         assert done.stderr.count(b"\n") == 1
 
 
-def test_a_file_without_permission(textgen: Command, tmp_path: Path) -> None:
+def test_a_file_without_permission(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("fog and rain")
     (tmp_path / "secret").chmod(0)
     command = [sys.executable, "-m", "textgen"]
@@ -213,23 +216,23 @@ def test_a_file_without_permission(textgen: Command, tmp_path: Path) -> None:
         assert done.stderr.decode() == "Error: secret cannot be read: no permission.\n"
 
 
-def test_a_path_with_blanks_and_newlines(textgen: Command, tmp_path: Path, story: str) -> None:
+def test_a_path_with_blanks_and_newlines(invoke: Command, tmp_path: Path, story: str) -> None:
     path = tmp_path / "my \n tale\t.txt"
     path.write_text(story[:2000])
-    done = textgen("train", path, *TINY)
+    done = invoke("train", path, *TINY)
     assert done.returncode == 0, done.stderr.decode()
     (run,) = (tmp_path / "checkpoints").iterdir()
     assert run.name == "my-tale"
-    scored = textgen("score", "-m", run, path)
+    scored = invoke("score", "-m", run, path)
     assert scored.returncode == 0
     assert len(scored.stdout.splitlines()) == 2
 
 
-def test_a_fifo_is_a_source(textgen: Command, tmp_path: Path, story: str) -> None:
+def test_a_fifo_is_a_source(invoke: Command, tmp_path: Path, story: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[story[:2000]])
     writer.start()
-    done = textgen("train", "pipe", *TINY)
+    done = invoke("train", "pipe", *TINY)
     writer.join()
     assert done.returncode == 0, done.stderr.decode()
     model = load_model(tmp_path / "checkpoints/pipe/model.keras")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import Command
+from support.commands import Command
 
 from textgen.cli import COMMANDS, main
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from support.commands import Command
 
 from textgen.storage.model_file import load_model
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import Command
+from support.commands import Command
 from support.killing import Trainer, check_loads, contents, kill_once
 
 from textgen.cli.bar import Reporter

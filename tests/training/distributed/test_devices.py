@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command
+from support.commands import Command
 from support.on_devices import GIVEN, STEPS
 
 from textgen.analysis.scoring import holdout_bits

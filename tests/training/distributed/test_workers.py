@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Command, run_textgen
+from support.commands import Command, run_textgen
 from support.team import SECONDS, Worker, ended, free_addresses, two_workers, worker
 
 from textgen.storage.run_folder import RunDirectory
