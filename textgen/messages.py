@@ -10,6 +10,16 @@ def bits(nats: float) -> float:
     return nats / math.log(2)
 
 
+def note(line: str) -> None:
+    """Log what a user should know, at level INFO of the logger `textgen`.
+
+    A program sees it if it configures logging; the commands print it on stderr.
+    """
+    import logging  # takes 2 ms, and most texts need no note
+
+    logging.getLogger("textgen").info(line)
+
+
 def shown(path: str | Path) -> str:
     """A path as it stands in a one-line message: escaped where it would break the line."""
     text = os.fspath(path)

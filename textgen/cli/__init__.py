@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from textgen.cli.terminal import note_on_stderr, notes_to
 from textgen.errors import TextgenError
 
 # Command and the line that help shows for it, so that help loads no command.
@@ -41,7 +42,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a `TextgenError` becomes one line on stderr and exit 1."""
         try:
-            return super().invoke(ctx)
+            with notes_to(note_on_stderr):
+                return super().invoke(ctx)
         except TextgenError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)

@@ -3,6 +3,8 @@
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -34,6 +36,35 @@ def say(text: str, newline: bool = True, color: bool | None = None) -> None:
     """
     with writing_to_stdout():
         click.echo(text, nl=newline, color=color)
+
+
+def note_on_stderr(line: str) -> None:
+    """A line on stderr, as it is."""
+    click.echo(line, err=True)
+
+
+@contextmanager
+def notes_to(write: Callable[[str], object]) -> Iterator[None]:
+    """While entered, `write` gets each line that the library logs, and nobody else does."""
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            write(record.getMessage())
+
+    logger, handler = logging.getLogger("textgen"), Handler()
+    before = logger.level, list(logger.handlers)
+    for other in before[1]:
+        logger.removeHandler(other)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        for other in before[1]:
+            logger.addHandler(other)
 
 
 def warn(message: str) -> None:

@@ -16,7 +16,7 @@ import click
 from textgen.cli.machines import cluster_of, find_devices, machine_options
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
 from textgen.cli.signals import Stopped, ended_by_signals, stop_on_signals
-from textgen.cli.terminal import one_blas_thread
+from textgen.cli.terminal import notes_to, one_blas_thread
 from textgen.config import (
     CELLS,
     LEAST_SPLIT,
@@ -234,9 +234,8 @@ def opened(
     speaks = devices is None or devices.is_chief
 
     def read(cleaning: Cleaning) -> "Iterator[str]":
-        return open_sources(
-            sources, cleaning, encoding, keep, reporter.note if speaks else lambda line: None
-        )
+        with notes_to(reporter.note if speaks else lambda line: None):
+            return open_sources(sources, cleaning, encoding, keep)
 
     given = {key: value for key, value in options.items() if value is not None and key != "preset"}
     preset = PRESETS.get(options["preset"])

@@ -4,13 +4,13 @@ The book is in copyright. Nothing of it ships with textgen or enters its tests.
 """
 
 import os
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from textgen.corpus import download
 from textgen.corpus.page import poem
 from textgen.errors import TextgenError
+from textgen.messages import note
 
 OWN_COPY = "cat_in_hat.txt"
 PAGE = "https://www.oatridge.co.uk/poems/d/dr-seuss-cat-in-the-hat.php"
@@ -41,11 +41,10 @@ def page_url() -> str:
     return os.environ.get("TEXTGEN_CAT_URL", PAGE)
 
 
-def fetch(note: Callable[[str], None]) -> None:
+def fetch() -> None:
     """Get the page into the cache unless there is a copy of the user's own.
 
-    Args:
-        note: is told that the book is in copyright.
+    A note says that the book is in copyright.
 
     Raises:
         TextgenError: the page cannot be had, or holds no poem.

@@ -28,13 +28,6 @@ BUILTIN = "builtin:"
 GUTENBERG = "gutenberg:"
 LONGEST_STEM = 50
 
-Note = Callable[[str], None]
-
-
-def note_on_stderr(message: str) -> None:
-    """Where notes go if the caller says nothing else."""
-    print(message, file=sys.stderr)
-
 
 @dataclass(frozen=True)
 class Source:
@@ -50,7 +43,7 @@ class Source:
     name: str
     stem: str
     read: Callable[[str, bool], Iterator[str]]
-    fetch: Callable[[Note], None] = lambda note: None
+    fetch: Callable[[], None] = lambda: None
 
 
 def open_sources(
@@ -58,7 +51,6 @@ def open_sources(
     cleaning: Cleaning,
     encoding: str = "utf-8",
     keep_boilerplate: bool = False,
-    note: Note = note_on_stderr,
 ) -> Iterator[str]:
     """The clean text of one or more sources, as a stream of pieces in bounded memory.
 
@@ -72,7 +64,6 @@ def open_sources(
         cleaning: how the text is cleaned.
         encoding: that of paths and of stdin.
         keep_boilerplate: leave Project Gutenberg's licence in.
-        note: is called with each line that the user should read.
 
     Yields:
         Pieces of text, none empty.
@@ -84,7 +75,7 @@ def open_sources(
     found = find_sources(sources)
     clean = cleaner(cleaning)
     for source in found:
-        source.fetch(note)
+        source.fetch()
     return _joined([partial(_text, source, clean, encoding, keep_boilerplate) for source in found])
 
 
@@ -198,7 +189,7 @@ def _gutenberg(pattern: str) -> list[Source]:
         def read(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
             yield gutenberg.read(fileid, keep_boilerplate)
 
-        return Source(GUTENBERG + fileid, stem, read, lambda note: gutenberg.fetch(fileid))
+        return Source(GUTENBERG + fileid, stem, read, partial(gutenberg.fetch, fileid))
 
     fileids = gutenberg.matching(pattern)
     stem = fileids[0] if len(fileids) == 1 else pattern.removesuffix(".txt")
