@@ -28,6 +28,7 @@ from support.tiny import keras_archive, tiny_model, write_tiny
 from textgen.config import CELLS, ModelConfig
 from textgen.errors import TextgenError
 from textgen.storage import archive
+from textgen.storage.keras_archive import KerasArchive
 from textgen.storage.model_file import check_size
 from textgen.storage.run_folder import (
     Model,
@@ -108,7 +109,9 @@ def stock_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Mo
         arrays = (weight.numpy() for weight in network.weights)
         model = dataclasses.replace(blank, weights=dict(zip(blank.weights, arrays, strict=True)))
         network.save(folder / "plain.keras")
-        write_model(folder / f"{cell}.keras", model, (folder / "plain.keras").read_bytes())
+        plain = (folder / "plain.keras").read_bytes()
+        template = KerasArchive.read(plain, model.config, len(model.vocabulary))
+        write_model(folder / f"{cell}.keras", model, template)
         made[cell] = (model, folder / f"{cell}.keras")
     return made
 
@@ -126,9 +129,11 @@ def test_keras_and_textgen_read_the_same_weights(
         assert weight.numpy().tobytes() == array.tobytes()
 
 
-def test_an_archive_of_other_weights_is_not_noted(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not the model's"):
-        write_model(tmp_path / "m", tiny_model(seed=1), keras_archive(tiny_model(seed=2)))
+@pytest.mark.parametrize("units", [(4,), (4, 4), (4, 3, 2)])
+def test_an_archive_of_another_architecture_is_refused(tmp_path: Path, units: tuple) -> None:
+    other = keras_archive(tiny_model(ModelConfig(units=units)))
+    with pytest.raises(ValueError, match="not those of the archive's architecture"):
+        write_model(tmp_path / "m", tiny_model(), other)
     assert not list(tmp_path.iterdir())
 
 

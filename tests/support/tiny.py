@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from textgen.config import Cleaning, ModelConfig, SampleConfig
-from textgen.storage.model_file import Model, keras_paths, write_model
+from textgen.storage.keras_archive import KerasArchive, keras_paths
+from textgen.storage.model_file import Model, write_model
 from textgen.text.vocabulary import Vocabulary
 
 KERAS_CONFIG = {"module": "keras.src.models.functional", "class_name": "Functional", "config": {}}
@@ -31,8 +32,8 @@ def tiny_model(
     )
 
 
-def keras_archive(model: Model, date: str = "2026-01-01@00:00:00") -> bytes:
-    """The bytes of the archive that Keras makes of `model`, save for its config.json."""
+def keras_archive(model: Model, date: str = "2026-01-01@00:00:00") -> KerasArchive:
+    """The archive that Keras makes of `model`, but for its config.json."""
     weight_file = io.BytesIO()
     with h5py.File(weight_file, "w") as file:
         for name, path in keras_paths(model.config).items():
@@ -43,7 +44,7 @@ def keras_archive(model: Model, date: str = "2026-01-01@00:00:00") -> bytes:
         archive.writestr("metadata.json", json.dumps(metadata))
         archive.writestr("config.json", json.dumps(KERAS_CONFIG))
         archive.writestr("model.weights.h5", weight_file.getvalue())
-    return whole.getvalue()
+    return KerasArchive.read(whole.getvalue(), model.config, len(model.vocabulary))
 
 
 def write_tiny(path: Path, model: Model | None = None) -> Path:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from support.tiny import tiny_model
@@ -37,9 +38,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for units in UNITS:
                 config = ModelConfig(cell=cell, units=units, targets=targets, seq_length=12)
                 model = tiny_model(config, seed=3)
-                archive = keras_archive(config, len(model.vocabulary), model.weights)
                 path = folder / f"{cell}-{targets}-{len(units)}.keras"
-                write_model(path, model, archive)
+                write_model(path, model, keras_archive(config, len(model.vocabulary)))
                 paths.append(path)
     np.save(folder / "ids.npy", IDS)
     subprocess.run([sys.executable, "-c", ELSEWHERE, folder / "ids.npy", *paths], check=True)
@@ -59,6 +59,25 @@ def test_keras_without_textgen_says_what_numpy_says(
     if targets == "last":
         logits = logits[:, -1]
     np.testing.assert_allclose(np.load(f"{path}.npy"), logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_same_model_gives_the_same_file(tmp_path: Path, cell: str) -> None:
+    """However many layers the process has made before."""
+    model = tiny_model(ModelConfig(cell=cell, units=(6, 5), seq_length=12))
+    for name in ("one", "two"):
+        write_model(tmp_path / name, model, keras_archive(model.config, len(model.vocabulary)))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_one_archive_serves_any_weights(tmp_path: Path) -> None:
+    one, other = tiny_model(seed=1), tiny_model(seed=2)
+    archive = keras_archive(one.config, len(one.vocabulary))
+    for model in (one, other):
+        write_model(tmp_path / "m.keras", model, archive)
+        read = keras.saving.load_model(tmp_path / "m.keras")
+        for weight, array in zip(read.weights, model.weights.values(), strict=True):
+            assert weight.numpy().tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("targets", TARGETS)

@@ -1,16 +1,14 @@
 """The model file: Keras's archive with `textgen.json` beside it, read without Keras and HDF5.
 
-Keras stores each weight as one plain block of little-endian float32 inside
-`model.weights.h5`. `write_model` finds these blocks and notes their places in
-`textgen.json`; `load_model` reads the blocks and never interprets HDF5, whose library
-is not made for hostile bytes, nor Keras's `config.json`, which can name any code.
+`textgen.json` notes where each weight lies inside `model.weights.h5`; `load_model` reads
+these blocks and never interprets HDF5, whose library is not made for hostile bytes, nor
+Keras's `config.json`, which can name any code.
 """
 
 import hashlib
 import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -24,15 +22,12 @@ from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage import archive, schema
 from textgen.storage.atomic import atomic_write
+from textgen.storage.keras_archive import FLOAT, WEIGHTS, KerasArchive
 from textgen.storage.schema import Refused
 from textgen.text.vocabulary import Vocabulary
 
 FORMAT = 1
 NOTES = "textgen.json"
-WEIGHTS = "model.weights.h5"
-METADATA = "metadata.json"
-# What Keras calls a layer of each cell inside its weight file.
-KERAS_NAMES = {"lstm": "lstm", "gru": "gru", "rnn": "simple_rnn"}
 
 MAX_UNITS = 8192
 MAX_LAYERS = 16
@@ -48,7 +43,6 @@ MAX_NOTES = 6 << 20
 MAX_PROVENANCE = 256 << 10
 # What HDF5 adds to the weights: about 8 kB a layer.
 MAX_OVERHEAD = 1 << 20
-FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,30 +264,25 @@ def _sha256(weights: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def write_model(path: str | Path, model: Model, keras_archive: bytes) -> None:
-    """Add `textgen.json` to the archive that Keras made of the same model, and write it.
+def write_model(path: str | Path, model: Model, template: KerasArchive) -> None:
+    """Write a Keras archive of the model, with `textgen.json` in it.
 
-    The same model gives the same bytes: the time of saving is left out.
+    The same model gives the same bytes.
 
     Args:
         path: the file to write, atomically.
-        model: what to note; its weights must be those in the archive.
-        keras_archive: what `keras.saving.save_model` wrote.
+        model: what to write.
+        template: Keras's archive of the same architecture.
 
     Raises:
         TextgenError: the file cannot be written, the weights are not finite, or the model
             breaks a limit of the format.
-        ValueError: the archive is not of this model.
+        ValueError: the template is of another architecture.
     """
-    with zipfile.ZipFile(io.BytesIO(keras_archive)) as keras_zip:
-        members = {name: keras_zip.read(name) for name in keras_zip.namelist()}
-    metadata = json.loads(members[METADATA])
-    metadata.pop("date_saved", None)
-    members[METADATA] = json.dumps(metadata).encode()
+    members = template.with_weights(model.weights)
     try:
         _check_values(model.weights)
-        notes = _notes(model, find_weights(members[WEIGHTS], model))
-        data = archive.pack({**members, NOTES: notes})
+        data = archive.pack({**members, NOTES: _notes(model, template.offsets)})
         _read_model(io.BytesIO(data), len(data))  # never write what could not be read
     except Refused as reason:
         raise TextgenError(
@@ -324,37 +313,3 @@ def _notes(model: Model, places: Mapping[str, int]) -> bytes:
         "sha256": _sha256({name: model.weights[name] for name in shapes}),
     }
     return json.dumps(notes, ensure_ascii=False, allow_nan=False, indent=1).encode("utf-8")
-
-
-def keras_paths(config: ModelConfig) -> dict[str, str]:
-    """Where Keras keeps each weight inside its HDF5 file, by our name for it."""
-    paths = {}
-    for layer in range(config.num_layers):
-        group = KERAS_NAMES[config.cell] + (f"_{layer}" if layer else "")
-        for place, name in enumerate(("kernel", "recurrent_kernel", "bias")):
-            paths[f"layer_{layer}/{name}"] = f"layers/{group}/cell/vars/{place}"
-    return {**paths, "logits/kernel": "layers/dense/vars/0", "logits/bias": "layers/dense/vars/1"}
-
-
-def find_weights(weight_file: bytes, model: Model) -> dict[str, int]:
-    """Byte offset of each weight in Keras's HDF5 file, which must hold `model.weights`.
-
-    Raises:
-        ValueError: a dataset is missing, not plain, or differs from the model's weight.
-    """
-    import h5py
-
-    shapes = model.config.weight_shapes(len(model.vocabulary))
-    paths = keras_paths(model.config)
-    places = {}
-    with h5py.File(io.BytesIO(weight_file), "r") as file:
-        for name in shapes:
-            dataset = file.get(paths[name])
-            if dataset is None or dataset.id.get_offset() is None or dataset.dtype != FLOAT:
-                raise ValueError(f"Keras did not store {name} as a plain float32 block.")
-            places[name] = dataset.id.get_offset()
-    stored = _cut(weight_file, places, shapes)
-    for name, array in stored.items():
-        if not np.array_equal(array, model.weights[name]):
-            raise ValueError(f"The weight {name} in the Keras archive is not the model's.")
-    return places

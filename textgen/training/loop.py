@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, generate
 from textgen.storage import schema
 from textgen.storage.atomic import atomic_write, not_written
+from textgen.storage.keras_archive import KerasArchive
 from textgen.storage.model_file import Model, write_model
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
@@ -394,9 +396,13 @@ class Training:
         """Write the model if it is the best, and what it generates now."""
         model = self.kept_model()
         if self.progress.waited == 0:
-            archive = keras_archive(self.run.model, len(self.run.vocabulary), model.weights)
-            write_model(self.directory.model, model, archive)
+            write_model(self.directory.model, model, self.template)
         self._keep_sample(model)
+
+    @cached_property
+    def template(self) -> KerasArchive:
+        """Keras's archive of the model, made before the first model is kept."""
+        return keras_archive(self.run.model, len(self.run.vocabulary))
 
     def _keep_sample(self, model: Model) -> None:
         """Write what the model generates now, by its sampling defaults."""

@@ -1,18 +1,22 @@
 """The Keras model: our fast layers to train with, Keras's stock layers in the file to keep."""
 
+import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
 from textgen.config import ModelConfig
+from textgen.storage.keras_archive import KerasArchive
 from textgen.training import recurrence
 
 STOCK_CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "rnn": layers.SimpleRNN}
+CONFIG = "config.json"  # where a Keras archive describes the layers
 FAST_CELLS = {"lstm": recurrence.LSTM, "gru": recurrence.GRU, "rnn": recurrence.SimpleRNN}
 
 # The recurrent state of every layer: [[h, c], ...] for LSTM, [[h], ...] otherwise,
@@ -86,7 +90,8 @@ def stock_model(config: ModelConfig, vocabulary_size: int) -> keras.Model:
     """The same network of Keras's own layers, from ids (batch, time) int32 to logits.
 
     One-hot happens inside. A functional model with `keras.ops.one_hot` is what
-    `keras.saving.load_model` opens without custom objects.
+    `keras.saving.load_model` opens without custom objects. All names are fixed, because Keras's
+    own count the layers that the process has made.
 
     Returns:
         A model with logits (batch, time, vocabulary) for targets every, else
@@ -96,24 +101,34 @@ def stock_model(config: ModelConfig, vocabulary_size: int) -> keras.Model:
     outputs = ops.one_hot(inputs, vocabulary_size)
     for layer, units in enumerate(config.units):
         sequences = config.targets == "every" or layer < config.num_layers - 1
-        outputs = STOCK_CELLS[config.cell](units, return_sequences=sequences)(outputs)
-        outputs = layers.Dropout(config.dropout)(outputs)
-    return keras.Model(inputs, layers.Dense(vocabulary_size)(outputs), name="textgen")
+        cell = STOCK_CELLS[config.cell]
+        outputs = cell(units, return_sequences=sequences, name=f"layer_{layer}")(outputs)
+        outputs = layers.Dropout(config.dropout, name=f"dropout_{layer}")(outputs)
+    logits = layers.Dense(vocabulary_size, name="logits")(outputs)
+    model = keras.Model(inputs, logits, name="textgen")
+    next(op for op in model.operations if op.name.startswith("one_hot")).name = "one_hot"
+    return model
 
 
-def keras_archive(
-    config: ModelConfig, vocabulary_size: int, weights: Mapping[str, np.ndarray]
-) -> bytes:
-    """The bytes of a `.keras` archive of stock layers that holds `weights`.
-
-    Args:
-        config: the architecture.
-        vocabulary_size: distinct characters.
-        weights: by the names of `config.weight_shapes`, float32.
-    """
+def keras_archive(config: ModelConfig, vocabulary_size: int) -> KerasArchive:
+    """Keras's archive of the stock model, whose initial weights are of no importance."""
     model = stock_model(config, vocabulary_size)
-    model.set_weights([weights[name] for name in config.weight_shapes(vocabulary_size)])
     with tempfile.TemporaryDirectory(prefix="textgen-") as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return path.read_bytes()
+        found = KerasArchive.read(path.read_bytes(), config, vocabulary_size)
+    description = _without_addresses(json.loads(found.members[CONFIG]))
+    return replace(found, members={**found.members, CONFIG: json.dumps(description).encode()})
+
+
+def _without_addresses(value: Any) -> Any:
+    """Keras's description of a model without the memory addresses of its objects."""
+    if isinstance(value, dict):
+        return {
+            key: _without_addresses(item)
+            for key, item in value.items()
+            if key != "shared_object_id"
+        }
+    if isinstance(value, list):
+        return [_without_addresses(item) for item in value]
+    return value
