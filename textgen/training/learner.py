@@ -73,7 +73,7 @@ class Learner:
         self.carried = self.model.zero_state(size)
         self.parts = cut(size, part_count(size, sharing))
         self._mask = _compiled(dropout_mask)
-        # In bfloat16 the layers' loops are XLA programs of their own; see `recurrence`.
+        # In bfloat16 the layers' loops are XLA programs of their own; see `loops`.
         self._gradients = _compiled(self._part_gradients, train.precision == "float32")
         self._update = _compiled(self._apply_mean)
         self.update = _compiled(self._apply)
