@@ -1,12 +1,19 @@
-"""Words for people: text and paths that cannot break a line, and units."""
+"""What messages are made of: text and paths that cannot break a line, and units."""
 
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# A number, or a NumPy array of any shape.
+Cost = TypeVar("Cost", float, "np.ndarray")
 
 
-def bits(nats: float) -> float:
-    """Nats in bits."""
+def bits(nats: Cost) -> Cost:
+    """Nats in bits: of base 2 where nats are of base e."""
     return nats / math.log(2)
 
 
@@ -18,6 +25,18 @@ def note(line: str) -> None:
     import logging  # takes 2 ms, and most texts need no note
 
     logging.getLogger("textgen").info(line)
+
+
+def nats(bits: Cost) -> Cost:
+    """Bits in nats; see `bits`."""
+    return bits * math.log(2)
+
+
+def visible(character: str) -> str:
+    """One character, so that a person can see it: ␣, ↵, a control as its escape."""
+    if character in " \n":
+        return "␣" if character == " " else "↵"
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def shown(path: str | Path) -> str:

@@ -213,7 +213,7 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
         except FileNotFoundError:
             pytest.skip("root reads everything, and setpriv is not there to lay that down")
         assert done.returncode == 1
-        assert done.stderr.decode() == "Error: secret cannot be read: no permission.\n"
+        assert done.stderr.decode() == "Error: secret cannot be read: permission denied.\n"
 
 
 def test_a_path_with_blanks_and_newlines(invoke: Command, tmp_path: Path, story: str) -> None:

@@ -257,7 +257,7 @@ def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder, tmp_path):
     assert textgen(folder, "--html", "keys.html", "text.txt").returncode == 0
     page = (folder / "keys.html").read_text()
     dom = browse(folder / "keys.html", tmp_path / "first")
-    assert "heatmap told ready" in dom, "our own script must run under the page's policy"
+    assert "heatmap explained ready" in dom, "our own script must run under the page's policy"
     press = (
         "<script>const text = document.querySelector('.text'); text.focus();"
         "for (const key of ['ArrowRight', 'ArrowRight', 'ArrowDown'])"

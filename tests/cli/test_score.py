@@ -153,7 +153,7 @@ def test_copying_needs_the_training_text(folder, tmp_path):
     arguments = ("-m", "moved.keras", "--copying", "corpus.txt")
     refused = textgen(tmp_path, "score", *arguments)
     assert refused.returncode == 1
-    assert b"Name it with --corpus" in refused.stderr
+    assert b"Give it with --corpus" in refused.stderr
     (entry,) = scores(tmp_path, *arguments, "--corpus", "corpus.txt")
     assert entry["copying"]["longest"] == len(TEXT) - HOLDOUT
 

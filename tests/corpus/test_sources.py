@@ -155,5 +155,5 @@ def test_the_users_own_copy_is_found_in_either_folder(caplog: pytest.LogCaptureF
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission():
     Path(write("secret", "x")).chmod(0)
-    with pytest.raises(TextgenError, match="no permission"):
+    with pytest.raises(TextgenError, match="permission denied"):
         open_sources(["secret"], Cleaning())

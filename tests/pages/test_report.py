@@ -82,9 +82,9 @@ def test_a_report_has_all_its_parts(page):
 
 
 def test_the_samples_are_those_of_the_run(page):
-    for epoch in (1, 2, 3):
-        assert f"After evaluation {epoch}" in page.text
-        assert TEXT[epoch * 100 : epoch * 100 + 90] in page.text
+    for number in (1, 2, 3):
+        assert f"After evaluation {number}" in page.text
+        assert TEXT[number * 100 : number * 100 + 90] in page.text
 
 
 def test_a_report_asks_for_nothing_from_a_network(page):
@@ -119,7 +119,7 @@ def test_a_corpus_that_holds_markup_stays_text(tmp_path):
         preset="<u>",
         baselines={"<svg onload=alert(1)>": 3.0, "5-gram": 2.5},
     )
-    (run.samples / "epoch-0004.txt").write_text(HOSTILE)
+    (run.samples / "evaluation-0004.txt").write_text(HOSTILE)
     result = textgen(tmp_path, "report", "-o", "page.html")
     assert result.returncode == 0, result.stderr
     page = Page((tmp_path / "page.html").read_text("utf-8"))
@@ -142,13 +142,23 @@ def test_a_model_file_alone_has_a_shorter_report(folder, tmp_path):
 
 def test_a_damaged_log_is_read_as_far_as_it_goes(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_bytes(b"epoch,val_loss,train_loss\n1,2.5,nan\n2,oops\n\xff\xfe,1e999,3\n")
-    assert read_log(path) == [{"epoch": 1.0, "val_loss": 2.5}, {"epoch": 2.0}, {"train_loss": 3.0}]
+    path.write_bytes(b"evaluation,val_loss,train_loss\n1,2.5,nan\n2,oops\n\xff\xfe,1e999,3\n")
+    rows = [{"evaluation": 1.0, "val_loss": 2.5}, {"evaluation": 2.0}, {"train_loss": 3.0}]
+    assert read_log(path) == rows
     assert read_log(tmp_path / "nowhere.csv") == []
-    (tmp_path / "epoch-0001.txt").write_bytes(b"caf\xff")
-    (tmp_path / "epoch-last.txt").write_bytes(b"not one")
-    (epoch,) = read_samples(tmp_path, read_log(path))
-    assert (epoch.number, round(epoch.bits, 2)) == (1, 3.61)
+    (tmp_path / "evaluation-0001.txt").write_bytes(b"caf\xff")
+    (tmp_path / "evaluation-last.txt").write_bytes(b"not one")
+    (first,) = read_samples(tmp_path, read_log(path))
+    assert (first.number, round(first.bits, 2)) == (1, 3.61)
+
+
+def test_log_and_samples_of_earlier_versions_are_read(tmp_path):
+    (tmp_path / "log.csv").write_text("epoch,passes,val_loss\n1,0.5,2.5\n2,1.0,2.0\n")
+    (tmp_path / "epoch-0001.txt").write_text("one")
+    (tmp_path / "evaluation-0002.txt").write_text("two")
+    found = read_samples(tmp_path, read_log(tmp_path / "log.csv"))
+    assert [(item.number, item.sample) for item in found] == [(1, "one"), (2, "two")]
+    assert [round(item.bits, 2) for item in found] == [3.61, 2.89]
 
 
 def test_corpus_facts_are_counted():
@@ -158,7 +168,7 @@ def test_corpus_facts_are_counted():
     facts = corpus_facts(RunText(ids[:10], ids[10:]), vocabulary)
     assert (facts.characters, facts.lines) == (len(text), 1)
     assert [(item.shown, item.count) for item in facts.ranked[:2]] == [("b", 23), ("a", 22)]
-    assert {item.shown for item in facts.rare} == {"tab", "newline", "☃"}
+    assert {item.shown for item in facts.rare} == {"\\t", "↵", "☃"}
     assert any("SNOWMAN" in item.name for item in facts.rare)
     shares = np.array([23, 22, 1, 1, 1]) / 48
     assert facts.entropy == pytest.approx(-(shares * np.log2(shares)).sum())
@@ -236,7 +246,7 @@ def test_a_browser_shows_the_report_and_runs_nothing_from_the_corpus(tmp_path):
     assert textgen(tmp_path, "report", "-o", "page.html").returncode == 0
     dom = browse(tmp_path / "page.html", tmp_path / "profile")
     assert "<title>echo: a textgen run</title>" in dom
-    assert "heatmap told ready" in dom
+    assert "heatmap explained ready" in dom
     assert "<img" not in dom
 
 

@@ -19,7 +19,7 @@ TEXT = STORY[:12_000]
 HOLDOUT = 3000
 CONFIG = ModelConfig(units=(12, 8), seq_length=20)
 LOG = """\
-epoch,passes,step,seconds,train_loss,val_loss,learning_rate,chars_per_second
+evaluation,passes,step,seconds,train_loss,val_loss,learning_rate,chars_per_second
 1,1.0,40,2.5,3.1,3.0,0.005,21000.0
 2,2.0,80,4.9,2.8,2.9,0.003,22000.0
 3,3.0,120,7.4,2.6,2.85,0.0001,21500.0
@@ -74,6 +74,7 @@ def make_run(
     write_tiny(run.model, model)
     run.text.write_bytes(ids.tobytes())
     run.log.write_text(LOG)
-    for epoch in (1, 2, 3):
-        (run.samples / f"epoch-{epoch:04d}.txt").write_text(text[epoch * 100 : epoch * 100 + 90])
+    for number in (1, 2, 3):
+        sample = text[number * 100 : number * 100 + 90]
+        (run.samples / f"evaluation-{number:04d}.txt").write_text(sample)
     return run

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textgen.messages import bits
 from textgen.text.vocabulary import Vocabulary
 
 MAX_ORDER = 6
@@ -20,7 +21,7 @@ BLOCK = 1 << 17
 UNSEEN = -1
 # A smaller lead than this, in bits per character, is chance.
 LEAD = 0.005
-# The hold-out costs this much more than the training text: a word about overfitting.
+# Where the hold-out costs this many times the training text, the model overfits.
 OVERFIT = 1.25
 
 
@@ -217,7 +218,7 @@ def verdict(model_bpc: float, baselines: dict[str, float]) -> str:
 
 
 def overfitting(train_loss: float, val_loss: float) -> str:
-    """A word when the model knows its training text much better than the hold-out, else empty.
+    """A warning when the model knows its training text much better than the hold-out, else empty.
 
     Args:
         train_loss: mean loss on the training text, in nats.
@@ -225,8 +226,8 @@ def overfitting(train_loss: float, val_loss: float) -> str:
     """
     if val_loss < OVERFIT * train_loss:
         return ""
-    gap = (val_loss - train_loss) / np.log(2)
+    gap = bits(val_loss - train_loss)
     return (
         f"It overfits: the hold-out costs {gap:.2f} bits per character more than the training "
-        "text. More text or more dropout would help more than more epochs."
+        "text. More text or more dropout would help more than more passes."
     )

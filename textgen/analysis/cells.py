@@ -27,7 +27,7 @@ class Tie:
         name: what the property is.
         neuron: the cell.
         correlation: of the cell's value with the property, from -1 to 1.
-        text: a stretch in which the property changes.
+        text: a part in which the property changes.
         values: the cell's values there (characters,).
     """
 
@@ -131,7 +131,7 @@ def _closest(values: np.ndarray, wanted: np.ndarray) -> tuple[int, float]:
 
 
 def _liveliest(text: str, wanted: np.ndarray, first: int) -> int:
-    """Where the stretch begins, at a line's beginning, in which the property changes most."""
+    """Where the part begins, at a line's beginning, in which the property changes most."""
     starts = [first] + [
         place + 1 for place in range(first, len(text) - STRIP) if text[place] == "\n"
     ]

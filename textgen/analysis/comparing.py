@@ -1,4 +1,4 @@
-"""Texts judged by models: files and lines with their scores, and what they copy."""
+"""Texts compared under models: files and lines with their scores, and what they copy."""
 
 import shutil
 import sys
@@ -23,8 +23,8 @@ STDIN = "-"
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A model that texts are measured with."""
+class Scorer:
+    """A model that texts are scored with."""
 
     name: str
     path: Path
@@ -60,31 +60,31 @@ class Row:
     copied: Sequence[Copied] = ()
 
 
-def load_judges(models: Sequence[str | None]) -> list[Judge]:
+def load_scorers(models: Sequence[str | None]) -> list[Scorer]:
     """The models that are named, or the newest one.
 
     Raises:
         TextgenError: one is not there or damaged.
     """
-    judges = []
+    scorers = []
     for name in models or (None,):
         path = find_model(name)
         model = load_model(path)
         network = Network(model.config, dict(model.weights))
-        judges.append(Judge(name or model_name(path), path, model, network))
-    return judges
+        scorers.append(Scorer(name or model_name(path), path, model, network))
+    return scorers
 
 
-def refuse_joined_lines(judges: Sequence[Judge]) -> None:
-    """See that no model's cleaning joins the lines.
+def refuse_joined_lines(scorers: Sequence[Scorer]) -> None:
+    """Refuse a model whose cleaning joins the lines.
 
     Raises:
         TextgenError: one does.
     """
-    for judge in judges:
-        if judge.model.cleaning.tokenize:
+    for scorer in scorers:
+        if scorer.model.cleaning.tokenize:
             raise TextgenError(
-                f"The model {printable(judge.name)} reads tokenized text, which has no lines. "
+                f"The model {printable(scorer.name)} reads tokenized text, which has no lines. "
                 "Leave out --lines, or choose another --model."
             )
 
@@ -103,7 +103,7 @@ def readable(files: Sequence[str], times: int) -> Iterator[list[str]]:
 
 
 def rows_of_files(
-    judges: Sequence[Judge],
+    scorers: Sequence[Scorer],
     files: Sequence[tuple[str, str]],
     reading: Reading,
     texts: Sequence[np.ndarray],
@@ -111,55 +111,55 @@ def rows_of_files(
     """Measure each file under each model, and against its training text if there are `texts`."""
     for name, path in files:
         scores = [
-            score_text(judge.network, judge.model.vocabulary, opened(judge, path, reading))
-            for judge in judges
+            score_text(scorer.network, scorer.model.vocabulary, opened(scorer, path, reading))
+            for scorer in scorers
         ]
-        both = zip(judges, texts, strict=False)
-        copied = [copied_from(judge, text, path, reading) for judge, text in both]
+        both = zip(scorers, texts, strict=False)
+        copied = [copied_from(scorer, text, path, reading) for scorer, text in both]
         yield Row(name, scores, copied=copied)
 
 
 def rows_of_lines(
-    judges: Sequence[Judge], files: Sequence[tuple[str, str]], reading: Reading
+    scorers: Sequence[Scorer], files: Sequence[tuple[str, str]], reading: Reading
 ) -> Iterator[Row]:
     """Measure each line of each file under each model; the models go through it together."""
     for name, path in files:
         scored = [
-            score_lines(judge.network, judge.model.vocabulary, opened(judge, path, reading))
-            for judge in judges
+            score_lines(scorer.network, scorer.model.vocabulary, opened(scorer, path, reading))
+            for scorer in scorers
         ]
         for number, lines in enumerate(zip(*scored, strict=True), 1):
             yield Row(name, [score for _, score in lines], number, lines[0][0])
 
 
-def opened(judge: Judge, path: str, reading: Reading) -> Iterator[str]:
+def opened(scorer: Scorer, path: str, reading: Reading) -> Iterator[str]:
     """A file's text, cleaned as the model's training text was."""
-    cleaning = judge.model.cleaning
+    cleaning = scorer.model.cleaning
     return open_sources([path], cleaning, reading.encoding, reading.keep_boilerplate)
 
 
-def training_text(judge: Judge, corpus: str | None, reading: Reading) -> np.ndarray:
+def training_text(scorer: Scorer, corpus: str | None, reading: Reading) -> np.ndarray:
     """Ids of the text that a model learned from: the run's, or that of `corpus`.
 
     Raises:
-        TextgenError: it does not lie beside the model and is not given.
+        TextgenError: it is not beside the model and is not given.
     """
     if corpus is not None:
-        chunks = opened(judge, corpus, reading)
-        return np.concatenate([judge.model.vocabulary.lookup(chunk) for chunk in chunks])
-    text = read_run_text(judge.path, judge.model)
+        chunks = opened(scorer, corpus, reading)
+        return np.concatenate([scorer.model.vocabulary.lookup(chunk) for chunk in chunks])
+    text = read_run_text(scorer.path, scorer.model)
     if text is None:
         raise TextgenError(
-            f"The training text of {printable(judge.name)} does not lie beside its model. "
-            "Name it with --corpus."
+            f"The training text of {printable(scorer.name)} is not beside its model. "
+            "Give it with --corpus."
         )
     return text.train
 
 
-def copied_from(judge: Judge, train_ids: np.ndarray, path: str, reading: Reading) -> Copied:
+def copied_from(scorer: Scorer, train_ids: np.ndarray, path: str, reading: Reading) -> Copied:
     """What a file has verbatim from a training text."""
-    text = "".join(opened(judge, path, reading))
-    vocabulary = judge.model.vocabulary
+    text = "".join(opened(scorer, path, reading))
+    vocabulary = scorer.model.vocabulary
     figures = measure_copying(vocabulary.lookup(text), train_ids, len(vocabulary))
     run = text[figures.text_place : figures.text_place + figures.longest]
     line = line_at(train_ids, figures.train_place, vocabulary) if figures.longest else None

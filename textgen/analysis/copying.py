@@ -8,7 +8,7 @@ import numpy as np
 from textgen.generation.ngrams import NgramIndex
 from textgen.text.vocabulary import Vocabulary
 
-# Lengths of n-grams whose share is told, and training text searched at a time.
+# Lengths of the n-grams whose share is measured, and training text searched at a time.
 LENGTHS = (10, 20, 40)
 SEGMENT = 1 << 22
 

@@ -56,7 +56,7 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of text and what the model made of it.
+    """A part of a text and what the model made of it.
 
     Attributes:
         text: the characters.

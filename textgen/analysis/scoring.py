@@ -10,6 +10,7 @@ import numpy as np
 from textgen.config import ModelConfig
 from textgen.cores import available_cores
 from textgen.generation.network import Network
+from textgen.messages import bits
 from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
 from textgen.text.vocabulary import Vocabulary
 
@@ -68,7 +69,7 @@ def costs(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     top = logits.max(axis=-1)
     total = np.exp(logits - top[..., None]).sum(axis=-1, dtype=np.float64)
     chosen = np.take_along_axis(logits, targets[..., None].astype(np.int64), axis=-1)[..., 0]
-    return (np.log(total) + (top - chosen)) / np.log(2)
+    return bits(np.log(total) + (top - chosen))
 
 
 def holdout_measure(
@@ -128,7 +129,7 @@ def holdout_bits(network: Network, ids: np.ndarray) -> np.ndarray:
 
 
 def gather(chunks: Iterable[str], size: int) -> Iterator[str]:
-    """Cut a text anew: chunks of `size` characters, the last one shorter."""
+    """The same text in chunks of `size` characters, the last one shorter."""
     parts: list[str] = []
     characters = 0
     for chunk in chunks:
@@ -212,8 +213,8 @@ def score_of(bits: np.ndarray, unknown: int) -> Score:
 def score_text(network: Network, vocabulary: Vocabulary, chunks: Iterable[str]) -> Score:
     """The cost of a whole text, in constant memory."""
     total = Score()
-    for text, bits in surprisal(network, vocabulary, chunks):
-        total += score_of(bits, _count_unknown(vocabulary, text))
+    for text, found in surprisal(network, vocabulary, chunks):
+        total += score_of(found, _count_unknown(vocabulary, text))
     return total
 
 
@@ -227,12 +228,12 @@ def score_lines(
         includes the newline.
     """
     line, score, pending = "", Score(), False
-    for text, bits in surprisal(network, vocabulary, chunks):
+    for text, found in surprisal(network, vocabulary, chunks):
         start = 0
         while start < len(text):
             stop = text.find("\n", start) + 1 or len(text)
             part = text[start:stop]
-            score += score_of(bits[start:stop], _count_unknown(vocabulary, part))
+            score += score_of(found[start:stop], _count_unknown(vocabulary, part))
             line = (line + part)[:PREVIEW]
             pending = not part.endswith("\n")
             if not pending:

@@ -14,9 +14,9 @@ COMMANDS = {
     "prepare": "Turn corpus sources into clean UTF-8 text.",
     "train": "Train a model on a text.",
     "sample": "Generate text with a trained model.",
-    "score": "Measure texts under models, in bits per character.",
+    "score": "Measure how well models predict a text, in bits per character.",
     "inspect": "Show what a model finds surprising in a text.",
-    "info": "Say what a model is, or list the runs.",
+    "info": "Describe a model, or list the runs.",
     "report": "Write a page about a run.",
 }
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.sample import complete_run
-from textgen.cli.tables import bits, duration, file_size, table
+from textgen.cli.tables import bpc, duration, file_size, table
 from textgen.cli.terminal import say, utf8_stdout
 from textgen.errors import TextgenError
-from textgen.messages import printable
+from textgen.messages import bits, nats, printable
 
 if TYPE_CHECKING:
     from textgen.storage.provenance import Provenance
@@ -26,10 +26,10 @@ XZ = "xz"
 @click.argument("model", required=False, shell_complete=complete_run)
 @click.option("--json", is_flag=True, help="Print one JSON object a line.")
 def info(model: str | None, json: bool) -> None:
-    """Say what a model is and how good it is, or list the runs.
+    """Describe a model and how good it is, or list the runs.
 
-    MODEL is the name of a run, a run directory or a .keras file. Without it the runs are
-    listed, the newest first, with the loss on the hold-out in bits per character.
+    MODEL is the name of a run, a run directory or a .keras file. Without it, list the runs,
+    newest first, with the loss on the hold-out in bits per character.
     """
     utf8_stdout()
     from textgen.storage.run_folder import find_model, load_model, runs
@@ -143,7 +143,10 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
     """Name and value of each fact about the training."""
     config = model.config
     if config.targets == "every":
-        yield "reads", f"on and on, carrying its state; trained on windows of {config.seq_length}"
+        yield (
+            "reads",
+            f"without end, carrying its state; trained on windows of {config.seq_length}",
+        )
     else:
         yield "reads", f"a window of {config.seq_length} characters, for the one after it"
     yield "vocabulary", f"{len(model.vocabulary):,} characters"
@@ -154,7 +157,7 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
     if provenance.train_characters is not None and provenance.holdout_characters is not None:
         yield (
             "split",
-            f"{provenance.train_characters:,} characters to learn from, "
+            f"{provenance.train_characters:,} characters for training, "
             f"{provenance.holdout_characters:,} held out",
         )
     if provenance.preset is not None:
@@ -169,19 +172,16 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
 
 def losses(provenance: "Provenance", baselines: dict[str, float]) -> list[str]:
     """The model's losses beside the simple models', in nats and in bits per character."""
-    import numpy as np
-
-    nat = float(np.log(2))
     rows = [("mean cost of a character", "nats", "bits")]
     if provenance.train_loss is not None:
         cost = provenance.train_loss
-        rows.append(("this model, training text", f"{cost:.3f}", f"{cost / nat:.3f}"))
+        rows.append(("this model, training text", f"{cost:.3f}", f"{bits(cost):.3f}"))
     if provenance.val_loss is not None:
         cost = provenance.val_loss
-        rows.append(("this model, hold-out", f"{cost:.3f}", f"{cost / nat:.3f}"))
+        rows.append(("this model, hold-out", f"{cost:.3f}", f"{bits(cost):.3f}"))
     rows += [
-        (printable(f"{name}, hold-out"), f"{bpc * nat:.3f}", f"{bpc:.3f}")
-        for name, bpc in baselines.items()
+        (printable(f"{name}, hold-out"), f"{nats(cost):.3f}", f"{cost:.3f}")
+        for name, cost in baselines.items()
     ]
     return table(rows, "<>>")
 
@@ -189,14 +189,14 @@ def losses(provenance: "Provenance", baselines: dict[str, float]) -> list[str]:
 def cleaning(model: "Model") -> str:
     """How the training text was cleaned, in words."""
     clean = model.cleaning
-    words = ["as it is" if clean.normalize == "none" else clean.normalize.upper()]
+    parts = ["unchanged" if clean.normalize == "none" else clean.normalize.upper()]
     named = {
         "lower-cased": clean.lowercase,
         "ASCII only": clean.ascii,
         "tokenized": clean.tokenize,
         "without stopwords": clean.drop_stopwords,
     }
-    return ", ".join(words + [word for word, applies in named.items() if applies])
+    return ", ".join(parts + [name for name, applies in named.items() if applies])
 
 
 def list_of_runs(found: "list[RunDirectory]") -> list[str]:
@@ -212,8 +212,8 @@ def list_of_runs(found: "list[RunDirectory]") -> list[str]:
         rows.append(
             (
                 printable(run.name),
-                bits(entry["val_bpc"]),
-                bits(entry["ngram_bpc"]),
+                bpc(entry["val_bpc"]),
+                bpc(entry["ngram_bpc"]),
                 entry["kind"],
                 file_size(entry["bytes"]),
                 duration(entry["age"]),
@@ -248,7 +248,7 @@ def list_entry(run: "RunDirectory") -> dict[str, Any]:
 
 
 def kind(model: "Model") -> str:
-    """The architecture in a few words, such as `LSTM 256-256`."""
+    """The architecture, such as `LSTM 256-256`."""
     return f"{model.config.cell.upper()} {'-'.join(map(str, model.config.units))}"
 
 

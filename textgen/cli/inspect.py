@@ -13,7 +13,7 @@ import click
 from textgen.cli.options import reading_options
 from textgen.cli.sample import complete_run
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.messages import printable
+from textgen.messages import printable, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,11 +61,11 @@ DIM, RESET = "\x1b[2m", "\x1b[0m"
     "--top",
     type=click.IntRange(min=1),
     metavar="N",
-    help="A row for each character, with the N likeliest characters in its place.",
+    help="A row for each character, with the N characters that the model thought likeliest.",
 )
 @click.option("--neuron", metavar="L:N", help="Colour by unit N of layer L, counted from 1.")
 @click.option("--numbers", is_flag=True, help="A row for each character, with its bits.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page to explore.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write an interactive page here.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
@@ -89,8 +89,8 @@ def inspect(
 
     FILE is a path, - (stdin), or any other source that train takes. Each character is
     coloured by its surprisal: how many bits it costs, given the text before it. Without
-    colours a line of digits stands under each line of the text: the bits, rounded down,
-    9 for nine and more.
+    colours, a line of digits follows each line of the text: the bits, rounded down, with 9
+    for nine or more.
     """
     one_blas_thread()
     utf8_stdout()
@@ -171,7 +171,7 @@ def coloured(text: str, values: "np.ndarray", scale: Scale) -> str:
 
 
 def runs(levels: "np.ndarray") -> Iterator[tuple[int, int]]:
-    """Beginnings and ends of the stretches of equal levels."""
+    """Where each run of equal levels begins and ends."""
     import numpy as np
 
     changes = np.flatnonzero(np.diff(levels)) + 1
@@ -188,13 +188,13 @@ def legend(scale: Scale, cell: "Neuron | None") -> str:
     parts = ["neuron " + str(cell) if cell else "bits"]
     for (low, colour), following in zip(scale, [*scale[1:], None], strict=True):
         if low == 21.0:
-            words = "unknown"
+            label = "unknown"
         elif following is None or following[0] == 21.0:
-            words = f"{low:g} and more"
+            label = f"{low:g} or more"
         else:
-            words = f"{low:g} to {following[0]:g}"
+            label = f"{low:g} to {following[0]:g}"
         code = colour_code(colour)
-        parts.append(f"{code} {words} {RESET}" if code else f" {words} ")
+        parts.append(f"{code} {label} {RESET}" if code else f" {label} ")
     return " ".join(parts)
 
 
@@ -205,7 +205,7 @@ def show_digits(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
     if cell:
         say(f"neuron {cell}: 0 is -1, 9 is 1")
     else:
-        say("bits of each character, rounded down; 9 is nine and more")
+        say("bits of each character, rounded down; 9 means nine or more")
     line, values = "", np.empty(0)
     for passage in passages:
         text = line + passage.text
@@ -233,7 +233,7 @@ def show_line(line: str, values: "np.ndarray", cell: "Neuron | None") -> None:
 
 
 def show_rows(passages: "Iterator[Passage]", model: "Model", colours: bool) -> None:
-    """A row for each character, columns divided by tabs."""
+    """A row for each character, columns separated by tabs."""
     heading = None
     for passage in passages:
         if heading is None:
@@ -271,13 +271,6 @@ def code_of(bits: float) -> str:
 def figure(value: float) -> str:
     """A number with two decimals, a dash for none."""
     return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def visible(character: str) -> str:
-    """A character as one can see it: a blank as ␣, a newline as ↵, a control as its escape."""
-    if character in " \n":
-        return "␣" if character == " " else "↵"
-    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def write_page(

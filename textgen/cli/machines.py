@@ -80,18 +80,18 @@ def cluster_of(workers: tuple[str, ...] | None, index: int | None) -> Cluster | 
     """
     if (workers is None) != (index is None):
         raise click.UsageError("--workers and --worker-index belong together.")
-    told = cluster_of_environment()
+    from_environment = cluster_of_environment()
     if workers is None or index is None:
-        return told
+        return from_environment
     if index >= len(workers):
         raise click.UsageError(
             f"--worker-index {index} is not one of {len(workers)} --workers, which count from 0."
         )
     asked = Cluster(workers, index)
-    if told is not None and told != asked:
+    if from_environment not in (None, asked):
         raise click.UsageError(
-            f"TF_CONFIG says that this is {told.name(told.index)} of {len(told.addresses)}, and "
-            "the options say otherwise. Leave out --workers, or unset TF_CONFIG."
+            "TF_CONFIG and --workers describe different clusters. Leave out --workers, or unset "
+            "TF_CONFIG."
         )
     return asked if len(workers) > 1 else None
 

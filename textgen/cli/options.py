@@ -13,28 +13,28 @@ Command = Callable[..., Any]
 
 _DEFAULT = Cleaning()
 
-# No default: so a preset, or the run that is resumed, can tell what was asked for.
+# No default, so that a preset or a resumed run can distinguish what was asked for.
 _CLEANING_OPTIONS = (
-    click.option("--lowercase/--no-lowercase", default=None, help="Lower-case everything."),
+    click.option("--lowercase/--no-lowercase", default=None, help="Convert to lower case."),
     click.option(
         "--normalize",
         type=click.Choice(NORMALIZATIONS),
-        help=f"Unicode normal form.  [default: {_DEFAULT.normalize}]",
+        help=f"Unicode normalisation form.  [default: {_DEFAULT.normalize}]",
     ),
     click.option(
         "--ascii/--no-ascii",
         default=None,
-        help="Write quotes, dashes and accents in ASCII; drop all other characters.",
+        help="Replace quotes, dashes and accents by ASCII; drop all other characters.",
     ),
     click.option(
         "--tokenize/--no-tokenize",
         default=None,
-        help="NLTK's word tokens, joined by one blank; line ends go.",
+        help="Split into NLTK's word tokens, separated by one space; line breaks are lost.",
     ),
     click.option(
         "--drop-stopwords/--keep-stopwords",
         default=None,
-        help="Drop NLTK's English stop words; implies --tokenize.",
+        help="Drop NLTK's English stop words (the, of, ...); implies --tokenize.",
     ),
 )
 
@@ -48,7 +48,7 @@ _READING_OPTIONS = (
     click.option(
         "--keep-boilerplate",
         is_flag=True,
-        help="Keep Project Gutenberg's licence, if there is one.",
+        help="Keep the Project Gutenberg licence if there is one.",
     ),
 )
 
@@ -64,7 +64,7 @@ def source_arguments(required: bool) -> Callable[[Command], Command]:
 def complete_source(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Names of corpora that can be had; where none fits, files."""
+    """Names of known corpora; where none fits, files."""
     from textgen.corpus import list_sources
 
     names = [name for name, _ in list_sources() if incomplete and name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""Aligned plain-text tables, and words for quantities, for people who read a terminal."""
+"""Aligned plain-text tables and readable quantities, for the terminal."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,6 +41,6 @@ def file_size(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
-def bits(value: float | None) -> str:
+def bpc(value: float | None) -> str:
     """Bits per character; a dash for an unknown figure."""
     return "-" if value is None else f"{value:.3f}"

@@ -20,7 +20,7 @@ TIMEOUT = 20  # seconds of silence
 DEADLINE = 60  # seconds in all
 LEAST_LINES = 20  # a page with fewer is another page
 
-_WAY_OUT = f"Put your own copy into this folder as {OWN_COPY}, or give its path."
+_OWN_COPY_HINT = f"Put your own copy in this folder as {OWN_COPY}, or give its path."
 
 
 def own_copy() -> Path | None:
@@ -42,14 +42,14 @@ def page_url() -> str:
 
 
 def fetch() -> None:
-    """Get the page into the cache unless there is a copy of the user's own.
+    """Fetch the page into the cache unless the user has a copy.
 
     A note says that the book is in copyright.
 
     Raises:
-        TextgenError: the page cannot be had, or holds no poem.
+        TextgenError: the page cannot be fetched, or holds no poem.
     """
-    note("The Cat in the Hat is in copyright: for your personal use, not to be passed on.")
+    note("The Cat in the Hat is in copyright: for personal use only.")
     if own_copy() is None:
         _download(page_url(), cached_page())
         read_page()
@@ -69,7 +69,7 @@ def read_page() -> str:
     lines = poem(html)
     if sum(map(bool, lines)) < LEAST_LINES:
         cached_page().unlink()
-        raise TextgenError(f"No poem was found at {page_url()}. {_WAY_OUT}")
+        raise TextgenError(f"No poem was found at {page_url()}. {_OWN_COPY_HINT}")
     return "\n".join(lines) + "\n"
 
 
@@ -85,4 +85,4 @@ def _download(url: str, path: Path) -> None:
         pooch.retrieve(url, None, path.name, path.parent, downloader=downloader)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise TextgenError(f"{url} could not be fetched ({reason}). {_WAY_OUT}") from error
+        raise TextgenError(f"{url} could not be fetched ({reason}). {_OWN_COPY_HINT}") from error

@@ -4,14 +4,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-# A line, or a stretch without a blank, that is longer is cut, so that memory is bounded.
+# A longer line, or longer run without a blank, is cut, so that memory is bounded.
 LONGEST = 1 << 16
 
 Form = Literal["NFC", "NFKC"]
 
 
 def whole_lines(chunks: Iterable[str]) -> Iterator[str]:
-    """Cut a stream anew so that each piece ends at a line end.
+    """Cut a stream so that each piece ends at a line end.
 
     Only within a line that is longer than `LONGEST` characters a piece ends elsewhere,
     behind a blank if there is one, and never in the first half of those.
@@ -30,11 +30,11 @@ def whole_lines(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def independent(chunks: Iterable[str], form: Form) -> Iterator[str]:
-    """Cut a stream anew so that cleaning the pieces equals cleaning the whole.
+    """Cut a stream so that cleaning the pieces equals cleaning the whole.
 
     A piece ends before a blank or a line end: no accent joins those, and no letter looks
-    across them (a capital sigma's lower case depends on whether its word goes on). In a
-    stretch of `LONGEST` characters without one, a piece ends before a character that
+    across them (a capital sigma's lower case depends on whether its word continues). In
+    `LONGEST` characters without one, a piece ends before a character that
     normalisation cannot join to those before it; where there is none of those either
     (thousands of accents on one letter), anywhere.
 

@@ -43,7 +43,7 @@ def cleaner(cleaning: Cleaning) -> Cleaner:
     script vanishes); lower case; tokens. `drop_stopwords` implies `tokenize`.
 
     Raises:
-        TextgenError: the stop words are needed and cannot be had.
+        TextgenError: the stop words are needed and cannot be fetched.
     """
     form = _form(cleaning)
     drop = stop_words() if cleaning.drop_stopwords else frozenset()
@@ -64,7 +64,7 @@ def clean_prompt(text: str, cleaning: Cleaning) -> str:
     Blanks at its ends stay, except with tokens, where they mean nothing.
 
     Raises:
-        TextgenError: the stop words are needed and cannot be had.
+        TextgenError: the stop words are needed and cannot be fetched.
     """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(cleaner(cleaning)([lines]))

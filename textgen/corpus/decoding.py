@@ -79,7 +79,7 @@ def _at_least(blocks: Iterator[bytes], size: int) -> bytes:
 
 
 def _by_mark(head: bytes, encoding: str) -> str:
-    """The encoding that the first bytes tell, if nobody asked for another."""
+    """The encoding that a byte order mark shows, unless another was asked for."""
     if encoding != "utf-8":
         return encoding
     return next((codec for mark, codec in _MARKS if head.startswith(mark)), encoding)
@@ -88,7 +88,7 @@ def _by_mark(head: bytes, encoding: str) -> str:
 def _undecodable(
     error: UnicodeError, name: str, codec: str, offset: int, block: bytes
 ) -> TextgenError:
-    """The one line that tells where decoding failed and the two ways out.
+    """The one line that says where decoding failed, with two fixes.
 
     `offset` is that of `block`; the decoder may have kept bytes of earlier blocks.
     """
@@ -97,7 +97,7 @@ def _undecodable(
         offset += error.start - (len(error.object) - len(block))
         where = f": byte 0x{error.object[error.start]:02x} at offset {offset} ({error.reason})"
     return TextgenError(
-        f"{name} is not valid {codec}{where}. Name its encoding, such as --encoding latin-1, "
+        f"{name} is not valid {codec}{where}. Give its encoding, such as --encoding latin-1, "
         f"or convert it first: iconv -f latin1 -t utf-8."
     )
 
@@ -106,8 +106,8 @@ def _refuse_binary(text: str, name: str, before: int) -> None:
     """Raise where the text holds NUL or a lone surrogate; `before` characters came before."""
     if "\0" in text:
         raise TextgenError(
-            f"{name} holds NUL (character {before + text.index(chr(0))}): it is not plain "
-            "text, or UTF-16 without a byte order mark. Name its encoding, such as "
+            f"{name} contains NUL (character {before + text.index(chr(0))}): it is not plain "
+            "text, or UTF-16 without a byte order mark. Give its encoding, such as "
             r"--encoding utf-16, or delete the NULs first: tr -d '\000'."
         )
     try:
@@ -115,6 +115,6 @@ def _refuse_binary(text: str, name: str, before: int) -> None:
             text.encode()
     except UnicodeEncodeError as error:
         raise TextgenError(
-            f"{name} holds half a surrogate pair (character {before + error.start}). "
-            "Name its encoding with --encoding."
+            f"{name} contains half a surrogate pair (character {before + error.start}). "
+            "Give its encoding with --encoding."
         ) from error

@@ -45,8 +45,8 @@ def matching(pattern: str) -> list[str]:
         near = difflib.get_close_matches(pattern.lower(), FILEIDS, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise TextgenError(
-            f"NLTK's Gutenberg selections hold no {pattern!a}. {hint}"
-            "All of them: textgen prepare --list."
+            f"NLTK's Gutenberg selections have no {pattern!a}. {hint}"
+            "To list them: textgen prepare --list."
         )
     return fileids
 
@@ -60,21 +60,21 @@ def fetch(fileid: str) -> None:
     """Download the selections unless the book is there.
 
     Raises:
-        TextgenError: they cannot be had.
+        TextgenError: they cannot be fetched.
     """
     if not on_disk(fileid):
         nltk_data.fetch("gutenberg", f"gutenberg:{fileid}")
 
 
 def read(fileid: str, keep_boilerplate: bool) -> str:
-    """The clean text of a book that `fetch` has seen to.
+    """The clean text of a book that `fetch` has put on disk.
 
     Raises:
         TextgenError: it is not there after all, or cannot be read.
     """
     pointer = nltk_data.find(_resource(fileid))
     if pointer is None:
-        raise TextgenError(f"NLTK's package holds no {fileid}.txt. Fetch it anew with NLTK.")
+        raise TextgenError(f"NLTK's package has no {fileid}.txt. Download it again with NLTK.")
     try:
         with pointer.open() as file:
             return clean(file.read(), keep_boilerplate)

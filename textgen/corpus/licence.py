@@ -51,7 +51,7 @@ def _header_size(head: str) -> int:
         blank = 0 < size == position and not line.strip()
         if starts or blank or (wrapped and closes) or _SMALL_PRINT.match(line):
             size = position + len(line)
-        wrapped = starts and not closes  # a long title goes on in the next line
+        wrapped = starts and not closes  # a long title continues on the next line
         position += len(line)
     return size
 

@@ -37,7 +37,7 @@ def fetch(package: str, what: str) -> None:
         what: what a message calls it.
 
     Raises:
-        TextgenError: it cannot be had; says what to download and where to put it.
+        TextgenError: it cannot be fetched; says what to download and where to put it.
     """
     from nltk.downloader import Downloader
 

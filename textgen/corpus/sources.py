@@ -97,7 +97,7 @@ def _text(source: Source, clean: Cleaner, encoding: str, keep_boilerplate: bool)
         empty = False
         yield chunk
     if empty:
-        raise TextgenError(f"{shown(source.name)} is empty, or the cleaning leaves nothing of it.")
+        raise TextgenError(f"{shown(source.name)} is empty, or cleaning leaves nothing of it.")
 
 
 def source_names(sources: Sequence[str]) -> list[str]:
@@ -140,7 +140,7 @@ def find_sources(sources: Sequence[str]) -> list[Source]:
         TextgenError: one is not there, or stdin is named twice.
     """
     if list(sources).count(STDIN) > 1:
-        raise TextgenError("stdin (-) is named twice, but can be read only once.")
+        raise TextgenError("stdin (-) is given twice but can only be read once.")
     return [found for source in sources for found in _find(source)]
 
 
@@ -173,7 +173,7 @@ def _builtin(name: str) -> Source:
     """A text that ships with textgen."""
     files = builtin_files()
     if name not in files:
-        raise TextgenError(f"There is no built-in text {name!a}. There are: {', '.join(files)}.")
+        raise TextgenError(f"There is no built-in text {name!a}. Available: {', '.join(files)}.")
 
     def read(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
         with files[name].open("rb") as file:
@@ -214,9 +214,9 @@ def _path(path: str) -> Source:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if stat.S_ISDIR(mode):
-        raise TextgenError(f"{shown(path)} is a folder. Name the files in it.")
+        raise TextgenError(f"{shown(path)} is a folder. Give the files in it.")
     if not os.access(path, os.R_OK):
-        raise TextgenError(f"{shown(path)} cannot be read: no permission.")
+        raise TextgenError(f"{shown(path)} cannot be read: permission denied.")
     return Source(Path(path).name, Path(path).stem, partial(_read_path, path))
 
 
@@ -225,7 +225,7 @@ def _hint(path: str) -> str:
     names = [CAT, *(BUILTIN + name for name in builtin_files())]
     names += [GUTENBERG + fileid for fileid in gutenberg.FILEIDS]
     near = difflib.get_close_matches(path, names, n=1)
-    return f"Did you mean {near[0]}?" if near else "For other sources: textgen prepare --list."
+    return f"Did you mean {near[0]}?" if near else "To list other sources: textgen prepare --list."
 
 
 def _unreadable(name: str, error: Exception) -> TextgenError:
@@ -247,7 +247,7 @@ def _read_path(path: str, encoding: str, keep_boilerplate: bool) -> Iterator[str
 def _read_stdin(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
     """The text on stdin."""
     if sys.stdin is None:
-        raise TextgenError("stdin is closed. Name a file, or pipe a text into -.")
+        raise TextgenError("stdin is closed. Give a file, or pipe a text to -.")
     yield from _read_stream(sys.stdin.buffer, "stdin", encoding, keep_boilerplate)
 
 

@@ -29,7 +29,7 @@ class Heatmap:
         cells: each character with the name of its colour: `s0` to `s9` for surprisal, `n1`
             to `n9` and `p1` to `p9` for the activity of a cell below and above 0, `u` for
             unknown characters.
-        data: what the page tells of each character, for its script; None for no more.
+        data: what the page's script shows of each character; None for nothing.
     """
 
     label: str

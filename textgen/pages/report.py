@@ -16,6 +16,7 @@ from textgen.analysis.inspection import inspect
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, generate
+from textgen.messages import bits, visible
 from textgen.pages.pages import Heatmap, activity_colours, heatmap, render
 from textgen.pages.plots import Line, line_plot
 from textgen.storage.model_file import Model
@@ -24,7 +25,6 @@ from textgen.storage.run_folder import RunDirectory
 from textgen.storage.run_text import RunText, read_run_text
 from textgen.text.vocabulary import Vocabulary, describe
 
-NAT = math.log(2)  # nats in a bit
 PASSAGE = 1200  # characters of the heat-map
 GUESSES = 5
 # Characters in which cells are followed; windows cost seq_length steps each.
@@ -36,10 +36,11 @@ CHARACTER_LIMIT = 300  # characters of the vocabulary that are listed
 RARE = 10  # a character that occurs less often is rare
 RARE_LIMIT = 20
 COUNTED = 1 << 22  # ids counted at a time
+RENAMED = {"epoch": "evaluation"}  # columns of log.csv in earlier versions
 
 
 @dataclass(frozen=True)
-class Epoch:
+class Evaluation:
     """One evaluation: its number, its hold-out loss in bits, and what the model wrote."""
 
     number: int
@@ -104,7 +105,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Cell:
-    """A property, the cell that follows it, and a stretch of text in the cell's colours."""
+    """A property, the cell that follows it, and a part of the text in the cell's colours."""
 
     name: str
     neuron: str
@@ -133,7 +134,7 @@ def report_page(path: Path, model: Model) -> str:
         sentences=sentences(provenance),
         plots=plots(history, provenance.baselines),
         speed=history[-1].get("chars_per_second") if history else None,
-        epochs=read_samples(run.samples, history),
+        evaluations=read_samples(run.samples, history),
         corpus=corpus_facts(text, model.vocabulary) if text else None,
         shared=shared_texts(network, model, text) if text else [],
         written=WRITTEN[0] * WRITTEN[1],
@@ -146,21 +147,25 @@ def report_page(path: Path, model: Model) -> str:
 
 def sentences(provenance: Provenance) -> list[str]:
     """Whether the model is any good, in plain words."""
-    words = [sample_note(provenance.train_characters, provenance.holdout_characters)]
+    found = [sample_note(provenance.train_characters, provenance.holdout_characters)]
     if provenance.val_bpc is not None:
-        words.insert(0, verdict(provenance.val_bpc, provenance.baselines))
+        found.insert(0, verdict(provenance.val_bpc, provenance.baselines))
     if provenance.train_loss is not None and provenance.val_loss is not None:
-        words.insert(1, overfitting(provenance.train_loss, provenance.val_loss))
-    return [sentence for sentence in words if sentence]
+        found.insert(1, overfitting(provenance.train_loss, provenance.val_loss))
+    return [sentence for sentence in found if sentence]
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of log.csv: figures by column; what is not a number is left out."""
+    """The rows of log.csv: figures by column; what is not a number is left out.
+
+    A column that used to have another name is found under today's.
+    """
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = [
-            {name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)
+            {RENAMED.get(name, name): _number(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
         ]
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
@@ -177,33 +182,43 @@ def plots(history: Sequence[dict[str, float]], baselines: dict[str, float]) -> l
     """The curves of a run as SVG: loss with the baselines, learning rate, speed."""
     if not history:
         return []
-    passes = [row.get("passes", row.get("epoch", math.nan)) for row in history]
-
-    def curve(name: str, column: str, scale: float = 1.0) -> Line:
-        return Line(name, passes, [row.get(column, math.nan) / scale for row in history])
-
-    losses = [curve("training", "train_loss", NAT), curve("hold-out", "val_loss", NAT)]
-    unit = "epochs (passes over the text)"
+    passes = column(history, "passes")
+    losses = [
+        Line(name, passes, [bits(nats) for nats in column(history, figure)])
+        for name, figure in (("training", "train_loss"), ("hold-out", "val_loss"))
+    ]
+    rate = Line("learning rate", passes, column(history, "learning_rate"))
+    speed = Line("speed", passes, column(history, "chars_per_second"))
+    unit = "passes over the text"
     return [
         line_plot("Loss, bits per character", unit, losses, baselines, log=True),
-        line_plot("Learning rate", unit, [curve("learning rate", "learning_rate")]),
-        line_plot("Characters trained per second", unit, [curve("speed", "chars_per_second")]),
+        line_plot("Learning rate", unit, [rate]),
+        line_plot("Characters trained per second", unit, [speed]),
     ]
 
 
-def read_samples(folder: Path, history: Sequence[dict[str, float]]) -> list[Epoch]:
-    """What the model wrote after each evaluation, beginning with the first."""
-    losses = {row.get("epoch"): row.get("val_loss") for row in history}
-    epochs = []
-    for path in sorted(folder.glob("epoch-*.txt")):
-        number = path.stem.removeprefix("epoch-")
-        if not number.isdecimal():
+def column(history: Sequence[dict[str, float]], name: str) -> list[float]:
+    """One figure of each evaluation; NaN where the log has none."""
+    return [row.get(name, math.nan) for row in history]
+
+
+def read_samples(folder: Path, history: Sequence[dict[str, float]]) -> list[Evaluation]:
+    """What the model wrote after each evaluation, beginning with the first.
+
+    Earlier versions wrote `epoch-0001.txt` for `evaluation-0001.txt`.
+    """
+    losses = {row.get("evaluation"): row.get("val_loss") for row in history}
+    evaluations = {}
+    for path in sorted(folder.glob("e*-*.txt")):
+        kind, _, number = path.stem.partition("-")
+        if kind not in ("epoch", "evaluation") or not number.isdecimal():
             continue
         with path.open(encoding="utf-8", errors="replace") as file:
             sample = file.read(SAMPLE_LIMIT)
         loss = losses.get(float(number))
-        epochs.append(Epoch(int(number), None if loss is None else loss / NAT, sample))
-    return epochs
+        cost = None if loss is None else bits(loss)
+        evaluations[int(number)] = Evaluation(int(number), cost, sample)
+    return [evaluations[number] for number in sorted(evaluations)]
 
 
 def corpus_facts(text: RunText, vocabulary: Vocabulary) -> Corpus:
@@ -221,12 +236,6 @@ def corpus_facts(text: RunText, vocabulary: Vocabulary) -> Corpus:
     newline = int(vocabulary.lookup("\n")[0])
     lines = int(counts[newline]) if newline < len(counts) else 0
     return Corpus(int(counts.sum()), lines, float(-(shares * np.log2(shares)).sum()), ranked)
-
-
-def visible(character: str) -> str:
-    """A character as one can see it."""
-    names = {" ": "space", "\n": "newline", "\t": "tab"}
-    return names.get(character, character if character.isprintable() else "·")
 
 
 def warmth(model: Model) -> float:
@@ -270,7 +279,7 @@ def holdout_map(network: Network, vocabulary: Vocabulary, text: RunText) -> Heat
 
 
 def cells(network: Network, vocabulary: Vocabulary, text: RunText) -> list[Cell]:
-    """The cells that follow visible properties of the hold-out."""
+    """The cells that follow properties of the hold-out."""
     ids = text.holdout[: FOLLOWED[network.config.targets]]
     return [
         Cell(
@@ -295,10 +304,10 @@ def settings(model: Model) -> list[tuple[str, str]]:
         **(train if isinstance(train, dict) else {}),
         **{f"cleaning: {name}": value for name, value in asdict(model.cleaning).items()},
     }
-    return [(name.replace("_", " "), shown(value)) for name, value in values.items()]
+    return [(name.replace("_", " "), setting_text(value)) for name, value in values.items()]
 
 
-def shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A setting's value, for a person."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "-"}[value]

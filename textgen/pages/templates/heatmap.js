@@ -1,5 +1,5 @@
 "use strict";
-// Tells what the model expected at the character that is hovered, tapped, or reached by keys.
+// Shows what the model expected at the character that is hovered, tapped, or reached by keys.
 const NAMES = { " ": "space", "\n": "newline", "\t": "tab" };
 
 function nameOf(character) {
@@ -39,7 +39,7 @@ function makeHeatmap(section) {
   const places = new Map(cells.map((cell, place) => [cell, place]));
   let here = -1;
 
-  function tell(place) {
+  function explain(place) {
     const character = cells[place].dataset.character || cells[place].textContent;
     const list = element("ol", "");
     data.guesses[place].forEach((guess, rank) => {
@@ -59,7 +59,7 @@ function makeHeatmap(section) {
     if (here >= 0) cells[here].classList.remove("here");
     here = place;
     cells[here].classList.add("here");
-    tell(here);
+    explain(here);
   }
 
   // The nearest character in the next visible line, up or down.
@@ -110,10 +110,10 @@ function makeHeatmap(section) {
   });
   text.addEventListener("pointerover", (event) => {
     const place = places.get(event.target.closest("i"));
-    if (event.pointerType === "mouse" && place !== undefined) tell(place);
+    if (event.pointerType === "mouse" && place !== undefined) explain(place);
   });
-  text.addEventListener("pointerleave", () => here >= 0 && tell(here));
+  text.addEventListener("pointerleave", () => here >= 0 && explain(here));
   section.classList.add("ready");
 }
 
-document.querySelectorAll(".heatmap.told").forEach(makeHeatmap);
+document.querySelectorAll(".heatmap.explained").forEach(makeHeatmap);
