@@ -46,7 +46,8 @@ def story() -> str:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the run `echo`, a small model trained on the story for three epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    options = ["--units", "64", "--dropout", "0.1", "--epochs", "3", "--name", "echo"]
+    options = ["--units", "64", "--batch-size", "16", "--dropout", "0.1", "--epochs", "3"]
+    options += ["--name", "echo"]
     done = invoke_textgen("train", "builtin:runaway-echo", *options, cwd=folder)
     assert done.returncode == 0, done.stderr.decode()
     return folder

@@ -1,28 +1,17 @@
-"""`textgen info` in real processes, on a real run directory."""
+"""`textgen info` on a real run directory."""
 
 import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.commands import invoke_in
 from support.small_run import CONFIG, TEXT, make_run
 
 from textgen.cli.tables import duration, file_size, table
 from textgen.messages import printable
 from textgen.storage.provenance import Provenance
-
-
-def textgen(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "textgen", *arguments],
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +23,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_model_is_described_for_a_person(folder):
-    result = textgen(folder, "info", "echo")
+    result = invoke_in(folder, "info", "echo")
     assert (result.returncode, result.stderr) == (0, "")
     vocabulary = len(set(TEXT))
     lines = {line.split("  ")[0]: line for line in result.stdout.splitlines()}
@@ -48,14 +37,14 @@ def test_a_model_is_described_for_a_person(folder):
 
 
 def test_the_table_of_layers_adds_up(folder):
-    result = textgen(folder, "info", "echo")
+    result = invoke_in(folder, "info", "echo")
     rows = result.stdout.split("\n\n")[1].splitlines()[1:]
     *parts, total = [int(row.split()[-1].replace(",", "")) for row in rows]
     assert sum(parts) == total
 
 
 def test_json_has_the_figures_and_the_rest_of_the_model_file(folder):
-    result = textgen(folder, "info", "checkpoints/echo/model.keras", "--json")
+    result = invoke_in(folder, "info", "checkpoints/echo/model.keras", "--json")
     facts = json.loads(result.stdout)
     assert facts["val_bpc"] == pytest.approx(facts["val_loss"] / math.log(2))
     assert facts["vocabulary"] == len(facts["characters"]) == len(set(TEXT))
@@ -71,24 +60,26 @@ def test_a_model_file_alone_has_no_text_for_xz(folder, tmp_path):
     (tmp_path / "moved.keras").write_bytes(
         (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
     )
-    facts = json.loads(textgen(tmp_path, "info", "moved.keras", "--json").stdout)
+    facts = json.loads(invoke_in(tmp_path, "info", "moved.keras", "--json").stdout)
     assert facts["name"] == "moved.keras"
     assert "xz" not in facts["baselines"]
 
 
 def test_runs_are_listed_with_the_newest_first(tmp_path):
-    assert "no runs yet" in textgen(tmp_path, "info").stdout
+    assert "no runs yet" in invoke_in(tmp_path, "info").stdout
     make_run(tmp_path, "old")
     make_run(tmp_path, "new")
     (tmp_path / "checkpoints" / "broken").mkdir()
     (tmp_path / "checkpoints" / "broken" / "model.keras").write_bytes(b"not a model")
-    result = textgen(tmp_path, "info")
+    result = invoke_in(tmp_path, "info")
     assert result.returncode == 0
     heading, *rows = result.stdout.splitlines()
     assert heading.split()[0] == "run"
     assert [row.split()[0] for row in rows] == ["broken", "new", "old"]
     assert "cannot be read" in rows[0]
-    objects = [json.loads(line) for line in textgen(tmp_path, "info", "--json").stdout.splitlines()]
+    objects = [
+        json.loads(line) for line in invoke_in(tmp_path, "info", "--json").stdout.splitlines()
+    ]
     assert [entry["name"] for entry in objects] == ["broken", "new", "old"]
     assert objects[1]["val_bpc"] > objects[1]["ngram_bpc"] > 0
     assert "error" in objects[0]
@@ -105,7 +96,7 @@ def test_hostile_provenance_cannot_reach_the_terminal(tmp_path):
         val_loss="low",
         step=1.5,
     )
-    result = textgen(tmp_path, "info", "echo")
+    result = invoke_in(tmp_path, "info", "echo")
     assert result.returncode == 0, result.stderr
     assert "\x1b" not in result.stdout
     assert "red·" in result.stdout
@@ -122,7 +113,7 @@ def test_info_loads_no_machine_learning_library(folder):
 
 
 def test_an_unknown_model_is_one_line(folder):
-    result = textgen(folder, "info", "ecko")
+    result = invoke_in(folder, "info", "ecko")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("Error: ")

@@ -18,7 +18,7 @@ from support.small_run import CONFIG, make_run
 
 from textgen.storage.model_file import load_model
 
-TINY = ("--units", "4", "--seq-length", "8", "--epochs", "1")
+TINY = ("--units", "4", "--seq-length", "8", "--batch-size", "64", "--epochs", "1")
 HUGE = ("--units", ",".join(["8192"] * 16))  # refused, but after the whole text was read
 LONG = 10_000_000
 CHINESE = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))
@@ -87,7 +87,7 @@ CASES = {
     "a text that ends within a code point": train("offset 1200", b"fog " * 300 + b"\xf0\x9f"),
     "half a surrogate pair in UTF-8": train("offset 400", "fog " * 100 + "\ud800"),
     "marks, joiners, right to left": train("Next:", MIXED * 30, status=0),
-    "20,000 distinct characters": train("Next:", CHINESE, "--batch-size", "64", status=0),
+    "20,000 distinct characters": train("Next:", CHINESE, status=0),
     "cleaning leaves nothing": train("cleaning leaves nothing", "雨霧" * 999, "--ascii"),
     "shorter than a window": train("at least 650", "fog and rain " * 20, "--seq-length", "64"),
     # Sources

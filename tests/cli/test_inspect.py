@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.browser import CHROMIUM, browse
+from support.commands import Done, invoke_textgen
 from support.small_run import STORY, TEXT, make_run
 
 from textgen.analysis.inspection import Neuron, inspect
@@ -127,18 +128,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def textgen(
-    folder: Path, *arguments: str, stdin: bytes = b"", **environment: str
-) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "textgen", "inspect", *arguments],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        env=os.environ | environment,
-        check=False,
-    )
+def inspected(folder: Path, *arguments: str, stdin: bytes = b"") -> Done:
+    """Run `textgen inspect` in a folder."""
+    return invoke_textgen("inspect", *arguments, cwd=folder, stdin=stdin)
 
 
 def on_terminal(folder: Path, *arguments: str, **environment: str) -> str:
@@ -176,7 +168,7 @@ def test_a_terminal_gets_the_text_in_colours_under_a_legend(folder):
 
 
 def test_no_color_and_a_pipe_get_digits(folder):
-    on_pipe = textgen(folder, "text.txt").stdout.decode()
+    on_pipe = inspected(folder, "text.txt").stdout.decode()
     assert on_terminal(folder, "text.txt", NO_COLOR="1") == on_pipe
     _heading, *lines = on_pipe.splitlines()
     text = (folder / "text.txt").read_text()
@@ -187,12 +179,12 @@ def test_no_color_and_a_pipe_get_digits(folder):
 
 
 def test_color_can_be_forced(folder):
-    assert b"\x1b[" in textgen(folder, "--color", "always", "text.txt").stdout
+    assert b"\x1b[" in inspected(folder, "--color", "always", "text.txt").stdout
     assert "\x1b[" not in on_terminal(folder, "--color", "never", "text.txt")
 
 
 def test_rows_with_numbers_guesses_and_a_neuron(folder):
-    result = textgen(folder, "--top", "3", "--neuron", "1:2", "text.txt")
+    result = inspected(folder, "--top", "3", "--neuron", "1:2", "text.txt")
     heading, *rows = [line.split("\t") for line in result.stdout.decode().splitlines()]
     assert heading == ["char", "bits", "neuron", "expected"]
     text = (folder / "text.txt").read_text()
@@ -200,21 +192,21 @@ def test_rows_with_numbers_guesses_and_a_neuron(folder):
     assert rows[0][1] == "-"
     assert all(len(row) == 6 for row in rows[1:])
     assert {row[0] for row in rows} >= {"␣", "↵"}
-    numbers = textgen(folder, "--numbers", "text.txt").stdout.decode().splitlines()
+    numbers = inspected(folder, "--numbers", "text.txt").stdout.decode().splitlines()
     assert [line.split("\t")[1] for line in numbers[1:]] == [row[1] for row in rows]
 
 
 def test_a_neuron_colours_the_text(folder):
-    written = textgen(folder, "--neuron", "2:1", "--color", "always", "text.txt").stdout.decode()
+    written = inspected(folder, "--neuron", "2:1", "--color", "always", "text.txt").stdout.decode()
     assert "neuron 2:1" in written.split("\n")[0]
-    result = textgen(folder, "--neuron", "5:1", "text.txt")
+    result = inspected(folder, "--neuron", "5:1", "text.txt")
     assert result.returncode == 1
     assert b"There is no layer 5" in result.stderr
 
 
 def test_control_characters_do_not_reach_the_terminal(folder):
     for option in ([], ["--numbers"], ["--color", "always"]):
-        result = textgen(folder, *option, "-", stdin=b"The \x1b[31mecho\x07 ran\n")
+        result = inspected(folder, *option, "-", stdin=b"The \x1b[31mecho\x07 ran\n")
         assert result.returncode == 0
         assert b"\x1b[31m" not in result.stdout
         assert b"\x07" not in result.stdout
@@ -227,7 +219,7 @@ HOSTILE = (
 
 def test_a_page_escapes_the_text(folder):
     (folder / "<b>hostile.txt").write_text(HOSTILE * 2)
-    result = textgen(folder, "--html", "page.html", "<b>hostile.txt")
+    result = inspected(folder, "--html", "page.html", "<b>hostile.txt")
     assert result.returncode == 0, result.stderr
     page = (folder / "page.html").read_text()
     assert page.count("<script") == 2  # the data and our own
@@ -238,7 +230,7 @@ def test_a_page_escapes_the_text(folder):
 
 def test_a_long_text_is_cut_with_a_note(folder):
     (folder / "long.txt").write_text(STORY[:21_000])
-    result = textgen(folder, "--html", "long.html", "long.txt")
+    result = inspected(folder, "--html", "long.html", "long.txt")
     assert b"first 20,000 characters" in result.stderr
 
 
@@ -254,7 +246,7 @@ def test_inspect_loads_no_machine_learning_library(folder):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to look at the page with")
 def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder, tmp_path):
-    assert textgen(folder, "--html", "keys.html", "text.txt").returncode == 0
+    assert inspected(folder, "--html", "keys.html", "text.txt").returncode == 0
     page = (folder / "keys.html").read_text()
     dom = browse(folder / "keys.html", tmp_path / "first")
     assert "heatmap explained ready" in dom, "our own script must run under the page's policy"
@@ -275,7 +267,7 @@ def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder, tmp_path):
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to look at the page with")
 def test_a_browser_runs_nothing_that_a_text_brings(folder, tmp_path):
     (folder / "hostile.txt").write_text(HOSTILE)
-    assert textgen(folder, "--html", "hostile.html", "hostile.txt").returncode == 0
+    assert inspected(folder, "--html", "hostile.html", "hostile.txt").returncode == 0
     dom = browse(folder / "hostile.html", tmp_path / "profile")
     assert "<title>owned</title>" not in dom
     assert "<img" not in dom

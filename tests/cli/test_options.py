@@ -46,16 +46,14 @@ def test_each_option_has_a_variable_of_its_own_name(name: str) -> None:
             assert longest == parameter.name or variable == parameter.envvar
 
 
-def test_variables_give_defaults(textgen: Command, trained: Path) -> None:
+def test_variables_give_defaults(invoke: Command, trained: Path) -> None:
     variables = {"TEXTGEN_SAMPLE_JSON": "1", "TEXTGEN_SAMPLE_LENGTH": "7"}
-    done = textgen("sample", "--seed", "1", cwd=trained, **variables)
+    done = invoke("sample", "--seed", "1", cwd=trained, **variables)
     assert len(json.loads(done.stdout)["text"]) == 7
-    assert textgen("sample", "-n", "3", cwd=trained, TEXTGEN_SAMPLE_LENGTH="x").returncode == 0
-    assert textgen("sample", cwd=trained, TEXTGEN_SAMPLE_LENGTH="x").returncode == 2
-    assert textgen("train", TEXTGEN_TRAIN_EPOCHS="0").returncode == 2
-    assert textgen(
-        "prepare", "builtin:runaway-echo", TEXTGEN_PREPARE_LOWERCASE="1"
-    ).stdout.islower()
+    assert invoke("sample", "-n", "3", cwd=trained, TEXTGEN_SAMPLE_LENGTH="x").returncode == 0
+    assert invoke("sample", cwd=trained, TEXTGEN_SAMPLE_LENGTH="x").returncode == 2
+    assert invoke("train", TEXTGEN_TRAIN_EPOCHS="0").returncode == 2
+    assert invoke("prepare", "builtin:runaway-echo", TEXTGEN_PREPARE_LOWERCASE="1").stdout.islower()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,4 +1,4 @@
-"""`textgen train`, run for real."""
+"""`textgen train`: real trainings, short ones, and what it refuses."""
 
 import csv
 import hashlib
@@ -18,7 +18,9 @@ from support.commands import Command
 
 from textgen.storage.model_file import load_model
 
-SMALL = ("--units", "16", "--seq-length", "32", "--epochs", "1")
+# 26 steps an epoch of the story.
+NETWORK = ("--units", "16", "--seq-length", "32", "--batch-size", "32")
+SMALL = (*NETWORK, "--epochs", "1")
 
 
 def one_error(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -29,9 +31,9 @@ def one_error(done: subprocess.CompletedProcess[bytes]) -> str:
     return line
 
 
-def test_a_text_needs_no_option(textgen: Command, tmp_path: Path, story: str) -> None:
+def test_a_text_needs_no_option(invoke: Command, tmp_path: Path, story: str) -> None:
     (tmp_path / "my tale.txt").write_text(story[:6000])
-    done = textgen("train", "my tale.txt", "--epochs", "1", "--json")
+    done = invoke("train", "my tale.txt", "--epochs", "1", "--json")
     assert done.returncode == 0, done.stderr.decode()
     summary = json.loads(done.stdout)
     assert set(summary) >= {
@@ -59,14 +61,14 @@ def test_quiet_says_nothing(textgen: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_without_a_source_the_story_is_taken_and_stdin_is_left_alone(textgen: Command) -> None:
-    done = textgen("train", *SMALL, stdin=b"not read")
+def test_without_a_source_the_story_is_taken_and_stdin_is_left_alone(invoke: Command) -> None:
+    done = invoke("train", *SMALL, stdin=b"not read")
     assert "builtin:runaway-echo" in done.stderr.decode()
     assert done.returncode == 0
 
 
-def test_stdin_is_a_source(textgen: Command, tmp_path: Path, story: str) -> None:
-    done = textgen("train", "-", *SMALL, "--name", "piped", stdin=story.encode())
+def test_stdin_is_a_source(invoke: Command, tmp_path: Path, story: str) -> None:
+    done = invoke("train", "-", *SMALL, "--name", "piped", stdin=story.encode())
     assert done.returncode == 0
     assert load_model(tmp_path / "checkpoints/piped/model.keras").provenance["corpus"] == [
         {
@@ -77,9 +79,9 @@ def test_stdin_is_a_source(textgen: Command, tmp_path: Path, story: str) -> None
     ]
 
 
-def test_a_second_run_gets_the_next_name(textgen: Command, tmp_path: Path) -> None:
+def test_a_second_run_gets_the_next_name(invoke: Command, tmp_path: Path) -> None:
     for _ in range(2):
-        assert textgen("train", *SMALL).returncode == 0
+        assert invoke("train", *SMALL).returncode == 0
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {"runaway-echo", "runaway-echo-2"}
 
@@ -94,45 +96,48 @@ def test_log_and_samples_are_kept(trained: Path) -> None:
     assert len(samples[-1].read_text()) >= 500
 
 
-def test_the_same_seed_gives_the_same_model(textgen: Command, tmp_path: Path) -> None:
-    for name, seed in [("a", "1"), ("b", "1"), ("c", "2")]:
-        assert textgen("train", *SMALL, "--name", name, "--seed", seed).returncode == 0
+def test_the_same_seed_gives_the_same_model(
+    textgen: Command, invoke: Command, tmp_path: Path
+) -> None:
+    """In another process, and in one that has trained before."""
+    for run, name, seed in [(textgen, "a", "1"), (invoke, "c", "2"), (invoke, "b", "1")]:
+        assert run("train", *SMALL, "--name", name, "--seed", seed).returncode == 0
     a, b, c = (load_model(tmp_path / f"checkpoints/{name}/model.keras") for name in "abc")
     for name, array in a.weights.items():
         assert array.tobytes() == b.weights[name].tobytes()
     assert any(array.tobytes() != c.weights[name].tobytes() for name, array in a.weights.items())
 
 
-def test_a_given_name_that_exists_is_refused(textgen: Command, trained: Path) -> None:
+def test_a_given_name_that_exists_is_refused(invoke: Command, trained: Path) -> None:
     before = (trained / "checkpoints/echo/model.keras").read_bytes()
-    done = textgen("train", "--name", "echo", cwd=trained)
+    done = invoke("train", "--name", "echo", cwd=trained)
     assert done.returncode == 1
     assert "--resume" in one_error(done) and "--overwrite" in one_error(done)
     assert (trained / "checkpoints/echo/model.keras").read_bytes() == before
 
 
-def test_overwrite_replaces_a_run(textgen: Command, tmp_path: Path) -> None:
-    assert textgen("train", *SMALL, "--name", "x").returncode == 0
-    assert textgen("train", *SMALL, "--name", "x", "--overwrite", "--cell", "gru").returncode == 0
+def test_overwrite_replaces_a_run(invoke: Command, tmp_path: Path) -> None:
+    assert invoke("train", *SMALL, "--name", "x").returncode == 0
+    assert invoke("train", *SMALL, "--name", "x", "--overwrite", "--cell", "gru").returncode == 0
     assert load_model(tmp_path / "checkpoints/x/model.keras").config.cell == "gru"
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["x"]
 
 
-def test_resume_of_a_finished_run_says_so(textgen: Command, trained: Path) -> None:
+def test_resume_of_a_finished_run_says_so(invoke: Command, trained: Path) -> None:
     before = (trained / "checkpoints/echo/model.keras").read_bytes()
-    done = textgen("train", "--resume", cwd=trained)
+    done = invoke("train", "--resume", cwd=trained)
     assert done.returncode == 0
     assert "finished" in done.stderr.decode()
     assert (trained / "checkpoints/echo/model.keras").read_bytes() == before
 
 
-def test_resume_without_a_run_starts_afresh(textgen: Command) -> None:
-    done = textgen("train", "builtin:runaway-echo", "--resume", "--name", "new", *SMALL)
+def test_resume_without_a_run_starts_afresh(invoke: Command) -> None:
+    done = invoke("train", "builtin:runaway-echo", "--resume", "--name", "new", *SMALL)
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_resume_of_nothing_is_refused(textgen: Command) -> None:
-    assert "--resume" in one_error(textgen("train", "--resume"))
+def test_resume_of_nothing_is_refused(invoke: Command) -> None:
+    assert "--resume" in one_error(invoke("train", "--resume"))
 
 
 @pytest.mark.parametrize(
@@ -145,30 +150,30 @@ def test_resume_of_nothing_is_refused(textgen: Command) -> None:
     ],
 )
 def test_resume_with_another_setting_is_refused(
-    textgen: Command, trained: Path, options: tuple[str, ...], named: str
+    invoke: Command, trained: Path, options: tuple[str, ...], named: str
 ) -> None:
-    done = textgen("train", "--resume", "--name", "echo", *options, cwd=trained)
+    done = invoke("train", "--resume", "--name", "echo", *options, cwd=trained)
     assert done.returncode == 1
     assert named in one_error(done)
 
 
 def test_resume_with_another_text_is_refused(
-    textgen: Command, trained: Path, tmp_path: Path, story: str
+    invoke: Command, trained: Path, tmp_path: Path, story: str
 ) -> None:
     (tmp_path / "other.txt").write_text(story[::-1])
-    done = textgen("train", tmp_path / "other.txt", "--resume", "--name", "echo", cwd=trained)
+    done = invoke("train", tmp_path / "other.txt", "--resume", "--name", "echo", cwd=trained)
     assert done.returncode == 1
     assert "another text" in one_error(done)
 
 
-def test_resume_with_the_same_text_goes_on(textgen: Command, trained: Path) -> None:
-    done = textgen("train", "builtin:runaway-echo", "--resume", "--name", "echo", cwd=trained)
+def test_resume_with_the_same_text_goes_on(invoke: Command, trained: Path) -> None:
+    done = invoke("train", "builtin:runaway-echo", "--resume", "--name", "echo", cwd=trained)
     assert done.returncode == 0
 
 
-def test_an_interrupted_run_is_saved_and_continued(textgen: Command, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_saved_and_continued(invoke: Command, tmp_path: Path) -> None:
     """SIGINT ends it with 130 and a way to continue; the end is that of an unbroken run."""
-    options = ["--units", "16", "--seq-length", "32", "--epochs", "6"]
+    options = [*NETWORK, "--batch-size", "4", "--epochs", "6"]
     command = [sys.executable, "-m", "textgen", "train", *options, "--name", "broken"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -179,8 +184,8 @@ def test_an_interrupted_run_is_saved_and_continued(textgen: Command, tmp_path: P
     assert "--resume" in process.stderr.read()
     assert process.wait(30) == 130
 
-    assert textgen("train", "--resume", "--name", "broken").returncode == 0
-    assert textgen("train", *options, "--name", "whole").returncode == 0
+    assert invoke("train", "--resume", "--name", "broken").returncode == 0
+    assert invoke("train", *options, "--name", "whole").returncode == 0
     broken, whole = (tmp_path / f"checkpoints/{name}" for name in ("broken", "whole"))
     for name, array in load_model(whole / "model.keras").weights.items():
         assert array.tobytes() == load_model(broken / "model.keras").weights[name].tobytes()
@@ -189,7 +194,7 @@ def test_an_interrupted_run_is_saved_and_continued(textgen: Command, tmp_path: P
 
 
 def test_sigterm_ends_with_143(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "textgen", "train", "--units", "16", "--epochs", "500"]
+    command = [sys.executable, "-m", "textgen", "train", *NETWORK, "--epochs", "500"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -200,21 +205,21 @@ def test_sigterm_ends_with_143(tmp_path: Path) -> None:
     assert process.wait(30) == 143
 
 
-def test_two_trainers_cannot_share_a_run(textgen: Command, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "textgen", "train", "--units", "16", "--epochs", "500"]
+def test_two_trainers_cannot_share_a_run(invoke: Command, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "textgen", "train", *NETWORK, "--epochs", "500"]
     process = subprocess.Popen([*command, "--name", "x"], cwd=tmp_path, stderr=subprocess.PIPE)
     try:
         run_file = tmp_path / "checkpoints/x/run.json"
         while not run_file.exists() and process.poll() is None:
             time.sleep(0.05)
-        done = textgen("train", "--resume", "--name", "x")
+        done = invoke("train", "--resume", "--name", "x")
         assert done.returncode == 1
         assert f"Process {process.pid}" in one_error(done)
-        assert textgen("train", "--name", "x", "--overwrite").returncode == 1
+        assert invoke("train", "--name", "x", "--overwrite").returncode == 1
     finally:
         process.kill()
         process.wait()
-    assert textgen("train", "--resume", "--name", "x", "--epochs", "1").returncode == 0
+    assert invoke("train", "--resume", "--name", "x", "--epochs", "1").returncode == 0
 
 
 def test_minutes_ends_with_the_rate_decayed(textgen: Command, tmp_path: Path) -> None:
@@ -243,8 +248,8 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
     assert b"hold-out" in shown
 
 
-def test_tensorboard_logs_are_written(textgen: Command, tmp_path: Path) -> None:
-    assert textgen("train", *SMALL, "--tensorboard", "--name", "x").returncode == 0
+def test_tensorboard_logs_are_written(invoke: Command, tmp_path: Path) -> None:
+    assert invoke("train", *SMALL, "--tensorboard", "--name", "x").returncode == 0
     assert list((tmp_path / "checkpoints/x/tensorboard").rglob("events.out.*"))
 
 
@@ -257,16 +262,16 @@ def test_tensorboard_logs_are_written(textgen: Command, tmp_path: Path) -> None:
     ],
 )
 def test_options_reach_the_model(
-    textgen: Command, tmp_path: Path, options: tuple[str, ...], targets: str, cell: str
+    invoke: Command, tmp_path: Path, options: tuple[str, ...], targets: str, cell: str
 ) -> None:
-    done = textgen("train", *SMALL, *options, "--name", "x")
+    done = invoke("train", *SMALL, *options, "--name", "x")
     assert done.returncode == 0, done.stderr.decode()
     config = load_model(tmp_path / "checkpoints/x/model.keras").config
     assert (config.targets, config.cell) == (targets, cell)
 
 
-def test_nietzsche_preset(textgen: Command, tmp_path: Path) -> None:
-    done = textgen("train", "--preset", "nietzsche", "--epochs", "1", "--name", "x")
+def test_nietzsche_preset(invoke: Command, tmp_path: Path) -> None:
+    done = invoke("train", "--preset", "nietzsche", "--epochs", "1", "--name", "x")
     assert done.returncode == 0, done.stderr.decode()
     model = load_model(tmp_path / "checkpoints/x/model.keras")
     assert (model.config.units, model.config.seq_length, model.config.targets) == (
@@ -279,9 +284,9 @@ def test_nietzsche_preset(textgen: Command, tmp_path: Path) -> None:
     assert model.provenance["train"]["optimizer"] == "rmsprop"
 
 
-def test_an_explicit_option_overrides_a_preset(textgen: Command, tmp_path: Path) -> None:
+def test_an_explicit_option_overrides_a_preset(invoke: Command, tmp_path: Path) -> None:
     options = ["--epochs", "1", "--units", "8,8,4", "--seq-length", "20", "--no-tokenize"]
-    done = textgen("train", "--preset", "cat-in-the-hat", *options, "--name", "x")
+    done = invoke("train", "--preset", "cat-in-the-hat", *options, "--name", "x")
     assert done.returncode == 0, done.stderr.decode()
     model = load_model(tmp_path / "checkpoints/x/model.keras")
     assert (model.config.units, model.config.seq_length) == ((8, 8, 4), 20)
@@ -298,10 +303,10 @@ BAD_TEXTS = {
 
 
 @pytest.mark.parametrize("case", BAD_TEXTS)
-def test_bad_texts_are_refused(textgen: Command, tmp_path: Path, case: str) -> None:
+def test_bad_texts_are_refused(invoke: Command, tmp_path: Path, case: str) -> None:
     data, named = BAD_TEXTS[case]
     (tmp_path / "text.txt").write_bytes(data)
-    done = textgen("train", "text.txt", "--seq-length", "64")
+    done = invoke("train", "text.txt", "--seq-length", "64")
     assert done.returncode == 1
     assert named in one_error(done)
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
@@ -321,25 +326,25 @@ def test_bad_texts_are_refused(textgen: Command, tmp_path: Path, case: str) -> N
         ("--preset", "no"),
     ],
 )
-def test_bad_options_are_usage_errors(textgen: Command, options: tuple[str, ...]) -> None:
-    done = textgen("train", *options)
+def test_bad_options_are_usage_errors(invoke: Command, options: tuple[str, ...]) -> None:
+    done = invoke("train", *options)
     assert done.returncode == 2
     assert b"Error: " in done.stderr
     assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "..", "a\nb"])
-def test_bad_names_are_refused(textgen: Command, name: str) -> None:
-    assert "--name" in one_error(textgen("train", "--name", name))
+def test_bad_names_are_refused(invoke: Command, name: str) -> None:
+    assert "--name" in one_error(invoke("train", "--name", name))
 
 
-def test_a_checkpoints_folder_that_cannot_be_made(textgen: Command, tmp_path: Path) -> None:
+def test_a_checkpoints_folder_that_cannot_be_made(invoke: Command, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file is in the way")
-    assert "checkpoints" in one_error(textgen("train"))
+    assert "checkpoints" in one_error(invoke("train"))
 
 
-def test_a_loss_that_is_not_finite_stops(textgen: Command, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops(invoke: Command, tmp_path: Path) -> None:
     options = ["--optimizer", "sgd", "--learning-rate", "1e30", "--units", "16"]
-    done = textgen("train", *options, "--quiet")
+    done = invoke("train", *options, "--quiet")
     assert done.returncode == 1
     assert "learning rate" in one_error(done)

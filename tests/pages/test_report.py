@@ -4,11 +4,11 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support.browser import CHROMIUM, browse
+from support.commands import invoke_in
 from support.small_run import HOLDOUT, STORY, TEXT, make_run
 
 from textgen.analysis.cells import PROPERTIES, inside_quotes, tied_cells
@@ -41,23 +41,12 @@ class Page(HTMLParser):
         self.text += data
 
 
-def textgen(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "textgen", *arguments],
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A working folder with one run and its report, made once."""
     folder = tmp_path_factory.mktemp("report")
     make_run(folder)
-    result = textgen(folder, "report")
+    result = invoke_in(folder, "report")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "checkpoints/echo/report.html\n"
     return folder
@@ -104,7 +93,7 @@ def test_figures_are_described_for_those_who_do_not_see_them(page):
 
 def test_the_report_of_a_window_model(tmp_path):
     make_run(tmp_path, config=LAST)
-    result = textgen(tmp_path, "report", "echo", "-o", "page.html")
+    result = invoke_in(tmp_path, "report", "echo", "-o", "page.html")
     assert result.returncode == 0, result.stderr
     assert "What its cells follow" in (tmp_path / "page.html").read_text("utf-8")
 
@@ -120,7 +109,7 @@ def test_a_corpus_that_holds_markup_stays_text(tmp_path):
         baselines={"<svg onload=alert(1)>": 3.0, "5-gram": 2.5},
     )
     (run.samples / "evaluation-0004.txt").write_text(HOSTILE)
-    result = textgen(tmp_path, "report", "-o", "page.html")
+    result = invoke_in(tmp_path, "report", "-o", "page.html")
     assert result.returncode == 0, result.stderr
     page = Page((tmp_path / "page.html").read_text("utf-8"))
     tags = [tag for tag, _ in page.elements]
@@ -133,7 +122,7 @@ def test_a_corpus_that_holds_markup_stays_text(tmp_path):
 def test_a_model_file_alone_has_a_shorter_report(folder, tmp_path):
     model = (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
     (tmp_path / "moved.keras").write_bytes(model)
-    result = textgen(tmp_path, "report", "moved.keras", "-o", "page.html")
+    result = invoke_in(tmp_path, "report", "moved.keras", "-o", "page.html")
     assert result.returncode == 0, result.stderr
     text = Page((tmp_path / "page.html").read_text("utf-8")).text
     assert "There is no log.csv" in text
@@ -235,7 +224,7 @@ def test_report_loads_no_machine_learning_library(folder):
 
 
 def test_a_folder_that_cannot_be_written(folder):
-    result = textgen(folder, "report", "-o", "no/such/folder/page.html")
+    result = invoke_in(folder, "report", "-o", "no/such/folder/page.html")
     assert result.returncode == 1
     assert result.stderr.startswith("Error: Could not write")
 
@@ -243,7 +232,7 @@ def test_a_folder_that_cannot_be_written(folder):
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to look at the page with")
 def test_a_browser_shows_the_report_and_runs_nothing_from_the_corpus(tmp_path):
     make_run(tmp_path, text=(HOSTILE + STORY[:150]) * 60)
-    assert textgen(tmp_path, "report", "-o", "page.html").returncode == 0
+    assert invoke_in(tmp_path, "report", "-o", "page.html").returncode == 0
     dom = browse(tmp_path / "page.html", tmp_path / "profile")
     assert "<title>echo: a textgen run</title>" in dom
     assert "heatmap explained ready" in dom

@@ -61,3 +61,11 @@ def signals_restored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def invoke_in(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, in a folder; what it writes as text."""
+    done = invoke_textgen(*arguments, cwd=folder)
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
