@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgen.analysis import baselines as module
 from textgen.analysis.baselines import (
     WittenBell,
     baselines,
@@ -43,7 +42,7 @@ def slow_probability(train: str, history: str, character: str, vocabulary_size: 
 
 
 @pytest.mark.parametrize("order", [1, 2, 4, 6])
-def test_probabilities_are_the_formula(order):
+def test_probabilities_are_the_formula(order: int) -> None:
     ids, size = encode(TEXT)
     model = WittenBell(ids[:SPLIT].astype(np.int64), size, order)
     *_, p = model.probabilities(ids[SPLIT - 6 :].astype(np.int64))
@@ -53,7 +52,7 @@ def test_probabilities_are_the_formula(order):
         assert p[place - SPLIT + 6] == pytest.approx(expected, rel=1e-12), (place, history)
 
 
-def test_probabilities_sum_to_one_after_any_context():
+def test_probabilities_sum_to_one_after_any_context() -> None:
     ids, size = encode(TEXT)
     model = WittenBell(ids[:SPLIT].astype(np.int64), size)
     for place in (SPLIT, SPLIT + 17, SPLIT + 400):
@@ -65,33 +64,36 @@ def test_probabilities_sum_to_one_after_any_context():
         np.testing.assert_allclose(total, 1, rtol=1e-12)
 
 
-def test_blocks_do_not_change_the_result(monkeypatch):
+def test_blocks_do_not_change_the_result() -> None:
     ids, size = encode(TEXT)
-    whole = baselines(ids[:SPLIT], ids[SPLIT:], size)
-    monkeypatch.setattr(module, "BLOCK", 97)
-    assert baselines(ids[:SPLIT], ids[SPLIT:], size).ngrams == pytest.approx(whole.ngrams)
+    train, holdout = ids[:SPLIT].astype(np.int64), ids[SPLIT:]
+    model = WittenBell(train, size)
+    whole = model.bits_per_character(holdout, context=train)
+    assert model.bits_per_character(holdout, train, block=97) == pytest.approx(whole)
 
 
-def test_the_best_order_is_reported_beside_uniform_and_unigram():
+def test_the_best_order_is_reported_beside_uniform_and_unigram() -> None:
     ids, size = encode(TEXT)
     result = baselines(ids[:SPLIT], ids[SPLIT:], size)
     assert result.ngram == min(result.ngrams) < result.unigram < result.uniform == np.log2(size)
     assert list(result.as_dict()) == ["uniform", "unigram", f"{result.order}-gram"]
 
 
-def test_a_large_corpus_is_sampled_and_says_so(monkeypatch):
-    monkeypatch.setattr(module, "TRAIN_LIMIT", 2000)
-    monkeypatch.setattr(module, "HOLDOUT_LIMIT", 500)
-    ids, size = encode(TEXT)
-    result = baselines(ids[:SPLIT], ids[SPLIT:], size)
-    assert result.ngrams == baselines(ids[3000:5000], ids[5000:5500], size).ngrams
-    assert "last 2,000 characters" in sample_note(5000, 1000)
-    assert "first 500" in sample_note(5000, 1000)
-    assert "first" not in sample_note(5000, 500)
-    assert sample_note(2000, 500) == ""
+def test_a_large_corpus_is_sampled() -> None:
+    ids = np.random.default_rng(1).integers(0, 7, 3_200_000).astype(np.uint8)
+    result = baselines(ids[:2_100_000], ids[2_100_000:], 7, max_order=2)
+    sample = baselines(ids[100_000:2_100_000], ids[2_100_000:3_100_000], 7, max_order=2)
+    assert result == sample
 
 
-def test_a_vocabulary_of_20_000_characters():
+def test_a_sample_is_mentioned() -> None:
+    assert "last 2,000,000 characters" in sample_note(5_000_000, 2_000_000)
+    assert "first 1,000,000" in sample_note(5_000_000, 2_000_000)
+    assert "first" not in sample_note(5_000_000, 1_000_000)
+    assert sample_note(2_000_000, 1_000_000) == ""
+
+
+def test_a_vocabulary_of_20_000_characters() -> None:
     ids = np.random.default_rng(1).permutation(20_000).astype(np.uint16)
     train = np.concatenate((ids, ids))
     result = baselines(train, ids[:1000], 20_000)
@@ -99,21 +101,21 @@ def test_a_vocabulary_of_20_000_characters():
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_a_training_text_shorter_than_the_longest_order(length):
+def test_a_training_text_shorter_than_the_longest_order(length: int) -> None:
     ids, size = encode(TEXT)
     result = baselines(ids[:length], ids[:3], size)
     assert len(result.ngrams) == length
     assert all(np.isfinite(result.ngrams))
 
 
-def test_xz_copies_from_the_training_text():
+def test_xz_copies_from_the_training_text() -> None:
     fresh = xz_bits(TEXT[:SPLIT], TEXT[SPLIT:])
     repeated = xz_bits(TEXT[:SPLIT], TEXT[1000:2000])
     assert repeated < 0.5
     assert 1.5 < fresh < 6
 
 
-def test_the_verdict_is_one_honest_sentence():
+def test_the_verdict_is_one_honest_sentence() -> None:
     figures = {"uniform": 6.0, "unigram": 4.8, "5-gram": 2.408}
     assert verdict(2.1, figures).startswith("The model is better than a 5-gram")
     assert verdict(2.9, figures).startswith("The model is no better than a 5-gram")
@@ -121,7 +123,7 @@ def test_the_verdict_is_one_honest_sentence():
     assert verdict(2.1, {}) == ""
 
 
-def test_overfitting_is_told_only_where_it_is():
+def test_overfitting_is_told_only_where_it_is() -> None:
     assert overfitting(train_loss=1.5, val_loss=1.6) == ""
     assert overfitting(train_loss=1.7, val_loss=1.6) == ""
     assert "0.72 bits" in overfitting(train_loss=1.0, val_loss=1.5)

@@ -2,13 +2,17 @@
 
 import itertools
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from textgen.analysis.scoring import (
+    LOGITS,
+    ROWS,
     UNKNOWN_BITS,
+    along,
     costs,
     gather,
     holdout_bits,
@@ -18,6 +22,7 @@ from textgen.analysis.scoring import (
 )
 from textgen.config import ModelConfig
 from textgen.generation.network import Network
+from textgen.text.batches import PIECE
 from textgen.text.vocabulary import Vocabulary
 
 TEXT = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")[:5000]
@@ -49,20 +54,20 @@ def slow_bits(network: Network, ids: np.ndarray, start: int, target: int) -> flo
 
 
 @pytest.mark.parametrize("target", [1, 2, 900, 1023, 1024, 1025, 2047, 2048, 4999])
-def test_targets_every_is_scored_in_pieces_warmed_on_256_characters(target):
+def test_targets_every_is_scored_in_pieces_warmed_on_256_characters(target: int) -> None:
     bits = holdout_bits(EVERY, IDS)
     start = max(0, target // 1024 * 1024 - 256)
     assert bits[target] == pytest.approx(slow_bits(EVERY, IDS, start, target), abs=1e-4)
 
 
 @pytest.mark.parametrize("target", [20, 21, 1024, 4999])
-def test_targets_last_is_scored_from_each_characters_own_window(target):
+def test_targets_last_is_scored_from_each_characters_own_window(target: int) -> None:
     bits = holdout_bits(LAST, IDS)
     assert bits[target] == pytest.approx(slow_bits(LAST, IDS, target - 20, target), abs=1e-4)
 
 
 @pytest.mark.parametrize(("network", "uncounted"), [(EVERY, 1), (LAST, 20)])
-def test_the_first_characters_are_not_counted(network, uncounted):
+def test_the_first_characters_are_not_counted(network: Network, uncounted: int) -> None:
     bits = holdout_bits(network, IDS)
     assert np.isnan(bits[:uncounted]).all()
     assert not np.isnan(bits[uncounted:]).any()
@@ -70,9 +75,8 @@ def test_the_first_characters_are_not_counted(network, uncounted):
 
 @pytest.mark.parametrize("network", [EVERY, LAST])
 @pytest.mark.parametrize("sizes", [(1,), (1023, 2), (1, 700, 1500), (5000,)])
-def test_the_cuts_between_blocks_change_nothing(monkeypatch, network, sizes):
-    # The text in blocks of changing sizes, each scored by itself.
-    monkeypatch.setattr("textgen.analysis.scoring.gather", lambda chunks, size: chunks)
+def test_the_cuts_between_chunks_change_nothing(network: Network, sizes: tuple[int, ...]) -> None:
+    """The text in chunks of changing sizes, each measured by itself."""
     whole = holdout_bits(network, IDS)
     text = TEXT if sizes != (1,) else TEXT[:40]
     cuts = list(
@@ -81,19 +85,20 @@ def test_the_cuts_between_blocks_change_nothing(monkeypatch, network, sizes):
         )
     )
     chunks = [text[a:b] for a, b in itertools.zip_longest(cuts, cuts[1:])]
-    pairs = list(surprisal(network, VOCABULARY, chunks))
-    assert "".join(chunk for chunk, _ in pairs) == text
-    bits = np.concatenate([bits for _, bits in pairs])
+    measured = list(along(chunks, network.config, VOCABULARY, partial(holdout_bits, network)))
+    assert "".join(chunk for chunk, _, _ in measured) == text
+    assert all(known.all() for _, known, _ in measured)
+    bits = np.concatenate([bits for _, _, bits in measured])
     np.testing.assert_allclose(bits, whole[: len(text)], atol=1e-4)
 
 
-def test_gather_cuts_a_text_anew():
+def test_gather_cuts_a_text_anew() -> None:
     assert list(gather(["ab", "", "cdefgh", "i"], 3)) == ["abc", "def", "ghi"]
     assert list(gather(["ab", "cd"], 3)) == ["abc", "d"]
     assert list(gather([], 3)) == []
 
 
-def test_an_unknown_character_costs_21_bits_and_is_passed_over():
+def test_an_unknown_character_costs_21_bits_and_is_passed_over() -> None:
     clean = np.concatenate([bits for _, bits in surprisal(EVERY, VOCABULARY, [TEXT[:300]])])
     dirty = TEXT[:100] + "\N{SNOWMAN}\N{SNOWMAN}" + TEXT[100:300]
     bits = np.concatenate([bits for _, bits in surprisal(EVERY, VOCABULARY, [dirty])])
@@ -104,19 +109,19 @@ def test_an_unknown_character_costs_21_bits_and_is_passed_over():
     assert score.bits == pytest.approx(np.nansum(clean) + 2 * UNKNOWN_BITS)
 
 
-def test_a_text_of_unknown_characters_only():
+def test_a_text_of_unknown_characters_only() -> None:
     score = score_text(EVERY, VOCABULARY, ["\N{SNOWMAN}" * 50])
     assert (score.bpc, score.characters, score.unknown) == (21.0, 50, 50)
 
 
 @pytest.mark.parametrize("text", ["", "T"])
-def test_a_text_too_short_to_count_has_no_figure(text):
+def test_a_text_too_short_to_count_has_no_figure(text: str) -> None:
     score = score_text(EVERY, VOCABULARY, [text])
     assert (score.bpc, score.characters) == (None, 0)
 
 
 @pytest.mark.parametrize("network", [EVERY, LAST])
-def test_lines_add_up_to_the_text(network):
+def test_lines_add_up_to_the_text(network: Network) -> None:
     lines = list(score_lines(network, VOCABULARY, gather([TEXT], 997)))
     assert [line for line, _ in lines] == [line[:200] for line in TEXT.splitlines()]
     together = sum((score for _, score in lines[1:]), lines[0][1])
@@ -125,31 +130,35 @@ def test_lines_add_up_to_the_text(network):
     assert together.bits == pytest.approx(whole.bits)
 
 
-def test_only_a_newline_ends_a_line():
+def test_only_a_newline_ends_a_line() -> None:
     text = "The\x0cdesign\u2028of\n\ntextgen"
     lines = [line for line, _ in score_lines(EVERY, VOCABULARY, [text])]
     assert lines == ["The\x0cdesign\u2028of", "", "textgen"]
 
 
-def test_costs_hold_for_extreme_logits():
+def test_costs_hold_for_extreme_logits() -> None:
     logits = np.array([[500.0, -500.0, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
     bits = costs(logits, np.array([1, 2]))
     np.testing.assert_allclose(bits, [1000 / np.log(2), np.log2(3)])
 
 
-def test_memory_does_not_grow_with_the_text(monkeypatch):
-    monkeypatch.setattr("textgen.analysis.scoring.BLOCK", 4096)
+def test_memory_does_not_grow_with_the_text() -> None:
     peaks = []
     for copies in (4, 16):
         tracemalloc.start()
-        score = score_text(EVERY, VOCABULARY, itertools.repeat(TEXT, copies))
+        text = itertools.repeat(TEXT, copies)
+        scored = sum(len(part) for part, _ in surprisal(EVERY, VOCABULARY, text, block=4096))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert score.characters == copies * len(TEXT) - 1
+        assert scored == copies * len(TEXT)
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_memory_is_bounded_by_slices_of_time(monkeypatch):
-    whole = holdout_bits(EVERY, IDS)
-    monkeypatch.setattr("textgen.analysis.scoring.LOGITS", 2000)
-    np.testing.assert_allclose(holdout_bits(EVERY, IDS), whole, atol=1e-5)
+@pytest.mark.parametrize("target", [1200, 30 * 1024 + 500, 60 * 1024])
+def test_slices_of_time_change_nothing(target: int) -> None:
+    """Of so many pieces at a time that their logits are made in several slices."""
+    assert ROWS * PIECE * len(VOCABULARY) > 2 * LOGITS
+    ids = np.tile(IDS, 1 + ROWS * PIECE // len(IDS))
+    start = target // PIECE * PIECE - 256
+    expected = slow_bits(EVERY, ids, start, target)
+    assert holdout_bits(EVERY, ids)[target] == pytest.approx(expected, abs=1e-4)

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.commands import invoke_in
@@ -15,14 +16,14 @@ from textgen.storage.provenance import Provenance
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with one run, made once."""
     folder = tmp_path_factory.mktemp("info")
     make_run(folder)
     return folder
 
 
-def test_a_model_is_described_for_a_person(folder):
+def test_a_model_is_described_for_a_person(folder: Path) -> None:
     result = invoke_in(folder, "info", "echo")
     assert (result.returncode, result.stderr) == (0, "")
     vocabulary = len(set(TEXT))
@@ -36,14 +37,14 @@ def test_a_model_is_described_for_a_person(folder):
     assert "textgen sample --model echo" in result.stdout
 
 
-def test_the_table_of_layers_adds_up(folder):
+def test_the_table_of_layers_adds_up(folder: Path) -> None:
     result = invoke_in(folder, "info", "echo")
     rows = result.stdout.split("\n\n")[1].splitlines()[1:]
     *parts, total = [int(row.split()[-1].replace(",", "")) for row in rows]
     assert sum(parts) == total
 
 
-def test_json_has_the_figures_and_the_rest_of_the_model_file(folder):
+def test_json_has_the_figures_and_the_rest_of_the_model_file(folder: Path) -> None:
     result = invoke_in(folder, "info", "checkpoints/echo/model.keras", "--json")
     facts = json.loads(result.stdout)
     assert facts["val_bpc"] == pytest.approx(facts["val_loss"] / math.log(2))
@@ -56,7 +57,7 @@ def test_json_has_the_figures_and_the_rest_of_the_model_file(folder):
     assert 0 < facts["baselines"]["xz"] < 8
 
 
-def test_a_model_file_alone_has_no_text_for_xz(folder, tmp_path):
+def test_a_model_file_alone_has_no_text_for_xz(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "moved.keras").write_bytes(
         (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
     )
@@ -65,7 +66,7 @@ def test_a_model_file_alone_has_no_text_for_xz(folder, tmp_path):
     assert "xz" not in facts["baselines"]
 
 
-def test_runs_are_listed_with_the_newest_first(tmp_path):
+def test_runs_are_listed_with_the_newest_first(tmp_path: Path) -> None:
     assert "no runs yet" in invoke_in(tmp_path, "info").stdout
     make_run(tmp_path, "old")
     make_run(tmp_path, "new")
@@ -85,7 +86,7 @@ def test_runs_are_listed_with_the_newest_first(tmp_path):
     assert "error" in objects[0]
 
 
-def test_hostile_provenance_cannot_reach_the_terminal(tmp_path):
+def test_hostile_provenance_cannot_reach_the_terminal(tmp_path: Path) -> None:
     escape = "\x1b[31mred\n"
     make_run(
         tmp_path,
@@ -102,7 +103,7 @@ def test_hostile_provenance_cannot_reach_the_terminal(tmp_path):
     assert "red·" in result.stdout
 
 
-def test_info_loads_no_machine_learning_library(folder):
+def test_info_loads_no_machine_learning_library(folder: Path) -> None:
     code = (
         "import sys\nfrom textgen.cli import main\n"
         "main(['info', 'echo'], standalone_mode=False)\n"
@@ -112,24 +113,24 @@ def test_info_loads_no_machine_learning_library(folder):
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
 
 
-def test_an_unknown_model_is_one_line(folder):
+def test_an_unknown_model_is_one_line(folder: Path) -> None:
     result = invoke_in(folder, "info", "ecko")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("Error: ")
 
 
-def test_provenance_that_says_nothing():
+def test_provenance_that_says_nothing() -> None:
     assert Provenance.read({}) == Provenance()
     assert Provenance().val_bpc is None
 
 
-def test_tables_are_aligned():
+def test_tables_are_aligned() -> None:
     rows = [("name", "figure"), ("a", "1.5"), ("longer", "12.25")]
     assert table(rows, "<>") == ["name    figure", "a          1.5", "longer   12.25"]
 
 
-def test_quantities_are_words():
+def test_quantities_are_words() -> None:
     assert duration(12.4) == "12 s"
     assert duration(60) == "1 minute"
     assert duration(7300) == "2 hours"

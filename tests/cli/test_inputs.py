@@ -4,7 +4,6 @@ No case may end in a traceback; what the user can mend is told in one line.
 """
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -237,41 +236,6 @@ def test_a_fifo_is_a_source(invoke: Command, tmp_path: Path, story: str) -> None
     assert done.returncode == 0, done.stderr.decode()
     model = load_model(tmp_path / "checkpoints/pipe/model.keras")
     assert model.provenance["corpus"][0]["characters"] == 2000
-
-
-# Standing still at the first character, so that the text changes while it is read.
-CHANGING = """
-import os, signal, sys
-from textgen.corpus import sources
-read = sources._blocks
-def slowly(file, name):
-    for number, block in enumerate(read(file, name)):
-        if not number:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        yield block
-sources._blocks = slowly
-from textgen.cli import main
-main(prog_name="textgen")
-"""
-
-
-@pytest.mark.parametrize("size", [0, 300_000, 5_000_000])
-def test_a_file_that_changes_while_it_is_read(tmp_path: Path, size: int) -> None:
-    """It shrinks to nothing, shrinks a little, or grows."""
-    path = tmp_path / "text"
-    path.write_bytes(b"fog and rain\n" * 80_000)
-    process = subprocess.Popen(
-        [sys.executable, "-c", CHANGING, "train", "text", *HUGE],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-    )
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-    os.truncate(path, size)
-    process.send_signal(signal.SIGCONT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert told.startswith(b"Error: ")
-    assert told.count(b"\n") == 1
 
 
 LIMITED = """

@@ -52,9 +52,10 @@ def slow_value(network: Network, start: int, place: int, neuron: Neuron) -> floa
 
 @pytest.mark.parametrize("network", [LSTM, GRU])
 @pytest.mark.parametrize("place", [0, 1, 1023, 1024, 1500, 2047, 3999])
-def test_activity_is_the_cells_state_after_the_character(network, place):
+def test_activity_is_the_cells_state_after_the_character(network: Network, place: int) -> None:
     neuron = Neuron(2, 3)
     (passage,) = inspect(network, VOCABULARY, [TEXT[:4000]], neuron=neuron)
+    assert passage.activity is not None
     start = max(0, place // 1024 * 1024 - 256)
     assert passage.activity[place] == pytest.approx(
         slow_value(network, start, place, neuron), abs=1e-5
@@ -62,16 +63,17 @@ def test_activity_is_the_cells_state_after_the_character(network, place):
 
 
 @pytest.mark.parametrize("place", [19, 20, 500, 1999])
-def test_activity_with_targets_last_is_that_of_the_characters_window(place):
+def test_activity_with_targets_last_is_that_of_the_characters_window(place: int) -> None:
     neuron = Neuron(1, 9)
     (passage,) = inspect(WINDOW, VOCABULARY, [TEXT[:2000]], neuron=neuron)
+    assert passage.activity is not None
     expected = slow_value(WINDOW, place - 19, place, neuron)
     assert passage.activity[place] == pytest.approx(expected, abs=1e-5)
     assert np.isnan(passage.activity[:19]).all()
 
 
 @pytest.mark.parametrize("network", [LSTM, WINDOW])
-def test_guesses_are_the_likeliest_characters(network):
+def test_guesses_are_the_likeliest_characters(network: Network) -> None:
     (passage,) = inspect(network, VOCABULARY, [TEXT[:600]], top=len(VOCABULARY) + 5)
     np.testing.assert_allclose(passage.bits, holdout_bits(network, IDS[:600]), atol=1e-5)
     counted = ~np.isnan(passage.bits)
@@ -85,7 +87,7 @@ def test_guesses_are_the_likeliest_characters(network):
         )
 
 
-def test_a_long_text_in_many_chunks_is_the_whole_text():
+def test_a_long_text_in_many_chunks_is_the_whole_text() -> None:
     neuron = Neuron(1, 1)
     text = (TEXT + TEXT)[:LONG]
     whole = list(inspect(LSTM, VOCABULARY, [text], 2, neuron))
@@ -96,31 +98,32 @@ def test_a_long_text_in_many_chunks_is_the_whole_text():
         np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_an_unknown_character_has_no_guesses_and_no_activity():
+def test_an_unknown_character_has_no_guesses_and_no_activity() -> None:
     (passage,) = inspect(LSTM, VOCABULARY, ["The \N{SNOWMAN} ran"], 3, Neuron(1, 1))
+    assert passage.activity is not None
     assert passage.bits[4] == 21
     assert passage.guesses[4].tolist() == [-1, -1, -1]
     assert np.isnan(passage.activity[4])
 
 
 @pytest.mark.parametrize("text", ["", "T"])
-def test_a_text_of_one_character_or_none(text):
+def test_a_text_of_one_character_or_none(text: str) -> None:
     passages = list(inspect(LSTM, VOCABULARY, [text], 3, Neuron(1, 1)))
     assert "".join(passage.text for passage in passages) == text
 
 
 @pytest.mark.parametrize("text", ["", "1", "a:b", "0:1", "3:1", "1:0", "1:10", "1:2:3", "-1:2"])
-def test_a_neuron_that_is_not_there(text):
+def test_a_neuron_that_is_not_there(text: str) -> None:
     with pytest.raises(TextgenError):
         Neuron.parse(text, LSTM.config)
 
 
-def test_a_neuron_is_counted_from_one():
+def test_a_neuron_is_counted_from_one() -> None:
     assert Neuron.parse("2:7", LSTM.config) == Neuron(2, 7)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with one run and a text, made once."""
     folder = tmp_path_factory.mktemp("inspect")
     make_run(folder)
@@ -159,7 +162,7 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m|↵", "", text)
 
 
-def test_a_terminal_gets_the_text_in_colours_under_a_legend(folder):
+def test_a_terminal_gets_the_text_in_colours_under_a_legend(folder: Path) -> None:
     written = on_terminal(folder, "text.txt")
     legend, text = written.split("\n", 1)
     assert plain(legend).split()[:4] == ["bits", "0", "to", "1"]
@@ -167,7 +170,7 @@ def test_a_terminal_gets_the_text_in_colours_under_a_legend(folder):
     assert plain(text).rstrip("\n") == (folder / "text.txt").read_text().rstrip("\n")
 
 
-def test_no_color_and_a_pipe_get_digits(folder):
+def test_no_color_and_a_pipe_get_digits(folder: Path) -> None:
     on_pipe = inspected(folder, "text.txt").stdout.decode()
     assert on_terminal(folder, "text.txt", NO_COLOR="1") == on_pipe
     _heading, *lines = on_pipe.splitlines()
@@ -178,12 +181,12 @@ def test_no_color_and_a_pipe_get_digits(folder):
     assert [len(line) for line in lines[1::2]] == [len(line) + 1 for line in lines[::2]]
 
 
-def test_color_can_be_forced(folder):
+def test_color_can_be_forced(folder: Path) -> None:
     assert b"\x1b[" in inspected(folder, "--color", "always", "text.txt").stdout
     assert "\x1b[" not in on_terminal(folder, "--color", "never", "text.txt")
 
 
-def test_rows_with_numbers_guesses_and_a_neuron(folder):
+def test_rows_with_numbers_guesses_and_a_neuron(folder: Path) -> None:
     result = inspected(folder, "--top", "3", "--neuron", "1:2", "text.txt")
     heading, *rows = [line.split("\t") for line in result.stdout.decode().splitlines()]
     assert heading == ["char", "bits", "neuron", "expected"]
@@ -196,7 +199,7 @@ def test_rows_with_numbers_guesses_and_a_neuron(folder):
     assert [line.split("\t")[1] for line in numbers[1:]] == [row[1] for row in rows]
 
 
-def test_a_neuron_colours_the_text(folder):
+def test_a_neuron_colours_the_text(folder: Path) -> None:
     written = inspected(folder, "--neuron", "2:1", "--color", "always", "text.txt").stdout.decode()
     assert "neuron 2:1" in written.split("\n")[0]
     result = inspected(folder, "--neuron", "5:1", "text.txt")
@@ -204,7 +207,7 @@ def test_a_neuron_colours_the_text(folder):
     assert b"There is no layer 5" in result.stderr
 
 
-def test_control_characters_do_not_reach_the_terminal(folder):
+def test_control_characters_do_not_reach_the_terminal(folder: Path) -> None:
     for option in ([], ["--numbers"], ["--color", "always"]):
         result = inspected(folder, *option, "-", stdin=b"The \x1b[31mecho\x07 ran\n")
         assert result.returncode == 0
@@ -217,7 +220,7 @@ HOSTILE = (
 )
 
 
-def test_a_page_escapes_the_text(folder):
+def test_a_page_escapes_the_text(folder: Path) -> None:
     (folder / "<b>hostile.txt").write_text(HOSTILE * 2)
     result = inspected(folder, "--html", "page.html", "<b>hostile.txt")
     assert result.returncode == 0, result.stderr
@@ -228,13 +231,13 @@ def test_a_page_escapes_the_text(folder):
     assert not re.search(r"(src|href)=|url\(|@import", page)
 
 
-def test_a_long_text_is_cut_with_a_note(folder):
+def test_a_long_text_is_cut_with_a_note(folder: Path) -> None:
     (folder / "long.txt").write_text(STORY[:21_000])
     result = inspected(folder, "--html", "long.html", "long.txt")
     assert b"first 20,000 characters" in result.stderr
 
 
-def test_inspect_loads_no_machine_learning_library(folder):
+def test_inspect_loads_no_machine_learning_library(folder: Path) -> None:
     code = (
         "import sys\nfrom textgen.cli import main\n"
         "main(['inspect', 'text.txt', '--html', 'lean.html'], standalone_mode=False)\n"
@@ -245,7 +248,7 @@ def test_inspect_loads_no_machine_learning_library(folder):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to look at the page with")
-def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder, tmp_path):
+def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder: Path, tmp_path: Path) -> None:
     assert inspected(folder, "--html", "keys.html", "text.txt").returncode == 0
     page = (folder / "keys.html").read_text()
     dom = browse(folder / "keys.html", tmp_path / "first")
@@ -265,7 +268,7 @@ def test_a_browser_tells_the_guesses_when_keys_are_pressed(folder, tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to look at the page with")
-def test_a_browser_runs_nothing_that_a_text_brings(folder, tmp_path):
+def test_a_browser_runs_nothing_that_a_text_brings(folder: Path, tmp_path: Path) -> None:
     (folder / "hostile.txt").write_text(HOSTILE)
     assert inspected(folder, "--html", "hostile.html", "hostile.txt").returncode == 0
     dom = browse(folder / "hostile.html", tmp_path / "profile")

@@ -92,7 +92,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["good", "moved"])
-def test_a_page_is_saved(server, tmp_path, kind):
+def test_a_page_is_saved(server: str, tmp_path: Path, kind: str) -> None:
     assert fetched(server + kind, tmp_path / "page") == BODY
 
 
@@ -109,12 +109,12 @@ def test_a_page_is_saved(server, tmp_path, kind):
         ("cut", "no connection"),
     ],
 )
-def test_bad_servers_are_given_up(server, tmp_path, kind, message):
+def test_bad_servers_are_given_up(server: str, tmp_path: Path, kind: str, message: str) -> None:
     with pytest.raises((OSError, ValueError), match=message):
         fetched(server + kind, tmp_path / "page")
 
 
-def test_nobody_answers(tmp_path):
+def test_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"no connection to 127\.0\.0\.1"):
         fetched("http://127.0.0.1:9/", tmp_path / "page")
 
@@ -122,7 +122,7 @@ def test_nobody_answers(tmp_path):
 @pytest.mark.parametrize(
     "url", ["https://example.org/x", "http://localhost:80/x", "http://[::1]/", "http://127.1.2.3/"]
 )
-def test_https_and_this_machine_are_accepted(url):
+def test_https_and_this_machine_are_accepted(url: str) -> None:
     check_url(url)
 
 
@@ -131,6 +131,6 @@ def test_https_and_this_machine_are_accepted(url):
     ["http://example.org/", "http://localhost.example.org/", "http://127.0.0.1.example.org/",
      "ftp://127.0.0.1/", "file:///etc/passwd", "//example.org", "", "http://", "http://10.0.0.1/"],
 )  # fmt: skip
-def test_other_addresses_are_refused(url):
+def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="only https"):
         check_url(url)

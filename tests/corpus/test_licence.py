@@ -30,11 +30,11 @@ def stripped(text: str, size: int = 1 << 20) -> str:
 @pytest.mark.parametrize("size", [1, 7, 80, 1 << 20])
 @pytest.mark.parametrize("start", ["", NEW_START, WRAPPED_START, OLD_START, OLD_START + NEW_START])
 @pytest.mark.parametrize("end", ["", END, END_LINE + END, END_LINE])
-def test_marked_licences_go(start, end, size):
+def test_marked_licences_go(start: str, end: str, size: int) -> None:
     assert stripped(start + BOOK + end, size) == BOOK
 
 
-def test_several_books_in_one_stream_are_all_kept():
+def test_several_books_in_one_stream_are_all_kept() -> None:
     marked = NEW_START + BOOK + END_LINE + END
     assert stripped(marked * 3).count(BOOK) == 3
     assert "GUTENBERG" not in stripped(marked * 3).upper()
@@ -50,17 +50,17 @@ def test_several_books_in_one_stream_are_all_kept():
         "*** * *** \n",
     ],
 )
-def test_text_that_only_speaks_of_it_stays(line):
+def test_text_that_only_speaks_of_it_stays(line: str) -> None:
     text = BOOK + line + BOOK
     assert stripped(text) == stripped(text, 5) == text
 
 
-def test_a_start_mark_far_into_the_text_is_text():
+def test_a_start_mark_far_into_the_text_is_text() -> None:
     text = "fog and rain\n" * (HEADER // 12) + NEW_START + BOOK
     assert stripped(text, 1000) == text
 
 
-def test_a_mark_within_a_line_too_long_to_hold_is_text():
+def test_a_mark_within_a_line_too_long_to_hold_is_text() -> None:
     text = "fog " * 50_000 + NEW_START.splitlines()[-3] + " and rain\n" + BOOK
     assert stripped(text, 4096) == text
 
@@ -69,6 +69,6 @@ def test_a_mark_within_a_line_too_long_to_hold_is_text():
     st.lists(st.sampled_from([BOOK, NEW_START, OLD_START, END, END_LINE, "fog", "\n", "*** "])),
     st.integers(1, 200),
 )
-def test_where_the_stream_is_cut_does_not_matter(parts, size):
+def test_where_the_stream_is_cut_does_not_matter(parts: list[str], size: int) -> None:
     text = "".join(parts)
     assert stripped(text, size) == stripped(text)

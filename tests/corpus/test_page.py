@@ -56,16 +56,16 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_the_poem_is_found_whole(layout):
+def test_the_poem_is_found_whole(layout: str) -> None:
     assert poem(MENU + layout + FOOT) == LINES
 
 
-def test_a_line_may_be_a_paragraph():
+def test_a_line_may_be_a_paragraph() -> None:
     page = "".join(f"<p>{escaped(line)}</p>\n" for line in LINES if line)
     assert poem(MENU + "<div>" + page + "</div>" + FOOT) == [line for line in LINES if line]
 
 
-def test_the_main_text_counts_not_the_first():
+def test_the_main_text_counts_not_the_first() -> None:
     aside = "<div>One of<br>our<br>sponsors</div>"
     assert poem(MENU + aside + LAYOUTS["breaks"] + aside + FOOT) == LINES
 
@@ -80,15 +80,15 @@ def test_the_main_text_counts_not_the_first():
         "<body>" + "<p></p><li>" * 50_000,
     ],
 )
-def test_careless_pages_are_read(before):
+def test_careless_pages_are_read(before: str) -> None:
     assert poem(before + LAYOUTS["breaks"]) == LINES
 
 
 @pytest.mark.parametrize("page", ["", "no tags", "<br>" * 50, "<div><div><p>", "</div></p></a>"])
-def test_pages_without_a_poem(page):
+def test_pages_without_a_poem(page: str) -> None:
     assert len(poem(page)) <= 1
 
 
 @given(st.lists(st.sampled_from(["<div>", "</div>", "<p>", "<br>", "<a>", "</a>", "<pre>", "x\n"])))
-def test_tags_in_any_disorder_are_read(tags):
+def test_tags_in_any_disorder_are_read(tags: list[str]) -> None:
     assert all(line == line.strip() for line in poem("".join(tags)))

@@ -125,19 +125,22 @@ class WittenBell:
             ranks = np.where(found, places, UNSEEN)
             contexts = np.concatenate(([UNSEEN], ranks[:-1]))
 
-    def bits_per_character(self, ids: np.ndarray, context: np.ndarray) -> tuple[float, ...]:
+    def bits_per_character(
+        self, ids: np.ndarray, context: np.ndarray, block: int = BLOCK
+    ) -> tuple[float, ...]:
         """Mean cost in bits of a text's characters, one number for each order.
 
         Args:
             ids: the text (characters,), at least one.
             context: the text before it; its end is seen, and not counted.
+            block: how many characters are looked up at a time.
         """
         bits = np.zeros(len(self._orders))
-        for start in range(0, len(ids), BLOCK):
+        for start in range(0, len(ids), block):
             before = ids[max(0, start - len(self._orders)) : start] if start else context
             warm_up = before[len(before) - min(len(before), len(self._orders)) :]
-            block = np.concatenate((warm_up, ids[start : start + BLOCK])).astype(np.int64)
-            for order, p in enumerate(self.probabilities(block)):
+            text = np.concatenate((warm_up, ids[start : start + block])).astype(np.int64)
+            for order, p in enumerate(self.probabilities(text)):
                 bits[order] -= np.log2(p[len(warm_up) :]).sum()
         return tuple((bits / len(ids)).tolist())
 

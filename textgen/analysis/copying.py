@@ -31,7 +31,9 @@ class Copying:
     shares: dict[int, float | None]
 
 
-def measure_copying(ids: np.ndarray, train_ids: np.ndarray, vocabulary_size: int) -> Copying:
+def measure_copying(
+    ids: np.ndarray, train_ids: np.ndarray, vocabulary_size: int, segment: int = SEGMENT
+) -> Copying:
     """Measure what a text has verbatim from a training text.
 
     The training text is searched in segments, so memory grows with the text alone: about
@@ -41,12 +43,13 @@ def measure_copying(ids: np.ndarray, train_ids: np.ndarray, vocabulary_size: int
         ids: the text (characters,); `vocabulary_size` stands for an unknown character.
         train_ids: the training text (characters,), a memory map if need be.
         vocabulary_size: how many characters there are.
+        segment: how much of the training text is searched at a time, in characters.
     """
-    shares = {n: _share(ids, train_ids, n, vocabulary_size) for n in LENGTHS}
+    shares = {n: _share(ids, train_ids, n, vocabulary_size, segment) for n in LENGTHS}
     longest, absent, places = 0, len(ids) + 1, (0, 0)
     n = 1
     while absent - longest > 1:
-        found = _shared_run(ids, train_ids, n, vocabulary_size)
+        found = _shared_run(ids, train_ids, n, vocabulary_size, segment)
         if found is None:
             absent = n
         else:
@@ -64,28 +67,30 @@ def line_at(train_ids: np.ndarray, place: int, vocabulary: Vocabulary) -> int | 
     return int(np.count_nonzero(train_ids[:place] == newline)) + 1
 
 
-def _segments(train_ids: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
+def _segments(train_ids: np.ndarray, n: int, length: int) -> Iterator[tuple[int, np.ndarray]]:
     """The training text in parts that share n - 1 characters: beginnings and ids."""
-    for start in range(0, max(0, len(train_ids) - n + 1), SEGMENT):
-        yield start, train_ids[start : start + SEGMENT + n - 1]
+    for start in range(0, max(0, len(train_ids) - n + 1), length):
+        yield start, train_ids[start : start + length + n - 1]
 
 
-def _share(ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int) -> float | None:
+def _share(
+    ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int, length: int
+) -> float | None:
     """The share of a text's n-grams that the training text has."""
     if len(ids) < n:
         return None
     found = np.zeros(len(ids) - n + 1, dtype=bool)
-    for _, segment in _segments(train_ids, n):
+    for _, segment in _segments(train_ids, n, length):
         found |= NgramIndex(segment, n, vocabulary_size).contains(ids)
     return float(found.mean())
 
 
 def _shared_run(
-    ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int
+    ids: np.ndarray, train_ids: np.ndarray, n: int, vocabulary_size: int, length: int
 ) -> tuple[int, int] | None:
     """Where a run of n characters stands in a text and in the training text, if in both."""
     index = NgramIndex(ids, n, vocabulary_size)
-    for start, segment in _segments(train_ids, n):
+    for start, segment in _segments(train_ids, n, length):
         for place in np.flatnonzero(index.contains(segment)).tolist():
             # The index can err, so the characters themselves are compared.
             text_place = _find(ids, segment[place : place + n])

@@ -184,7 +184,7 @@ def along(
 
 
 def surprisal(
-    network: Network, vocabulary: Vocabulary, chunks: Iterable[str]
+    network: Network, vocabulary: Vocabulary, chunks: Iterable[str], block: int = BLOCK
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The cost of every character of a text, chunk by chunk, in constant memory.
 
@@ -192,12 +192,13 @@ def surprisal(
         network: the model.
         vocabulary: its characters.
         chunks: the text, cleaned as the model wants it.
+        block: how many characters are scored at a time.
 
     Yields:
         The text in chunks, each with its bits (characters,) float64: 21 for an unknown
         character, NaN where nothing is counted.
     """
-    pieces = gather(chunks, BLOCK)
+    pieces = gather(chunks, block)
     measure = partial(holdout_bits, network)
     for text, known, known_bits in along(pieces, network.config, vocabulary, measure):
         bits = np.full(len(text), UNKNOWN_BITS)

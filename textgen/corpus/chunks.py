@@ -29,25 +29,26 @@ def whole_lines(chunks: Iterable[str]) -> Iterator[str]:
         yield pending
 
 
-def independent(chunks: Iterable[str], form: Form) -> Iterator[str]:
+def independent(chunks: Iterable[str], form: Form, longest: int = LONGEST) -> Iterator[str]:
     """Cut a stream so that cleaning the pieces equals cleaning the whole.
 
     A piece ends before a blank or a line end: no accent joins those, and no letter looks
     across them (a capital sigma's lower case depends on whether its word continues). In
-    `LONGEST` characters without one, a piece ends before a character that
+    `longest` characters without one, a piece ends before a character that
     normalisation cannot join to those before it; where there is none of those either
     (thousands of accents on one letter), anywhere.
 
     Args:
         chunks: the text.
         form: the normal form that the pieces will be put into.
+        longest: how many characters may wait for a blank.
     """
     pending = ""
     for chunk in chunks:
         pending += chunk
         cut = max(pending.rfind(" "), pending.rfind("\n"))
-        if len(pending) - max(cut, 0) > LONGEST:
-            cut = _last_fresh(pending, max(cut, 0) + LONGEST // 2, form)
+        if len(pending) - max(cut, 0) > longest:
+            cut = _last_fresh(pending, max(cut, 0) + longest // 2, form)
         if cut > 0:
             yield pending[:cut]
             pending = pending[cut:]
