@@ -97,7 +97,7 @@ def test_a_file_that_grows_while_it_is_read_is_read_to_its_new_end() -> None:
     pieces = open_sources([write("a", "fog and rain\n" * 80_000)], Cleaning())
     next(pieces)
     os.truncate("a", 5_000_000)
-    with pytest.raises(TextgenError, match=r"a holds NUL \(character 1040000\)"):
+    with pytest.raises(TextgenError, match=r"a contains NUL \(character 1040000\)"):
         list(pieces)
 
 
