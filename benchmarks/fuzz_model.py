@@ -38,7 +38,7 @@ from textgen.config import CELLS, TARGETS, ModelConfig
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.storage import archive
-from textgen.storage.run_folder import load_model
+from textgen.storage.model_file import load_model
 
 NOTES, WEIGHTS = "textgen.json", "model.weights.h5"
 SLOWEST = 20.0  # seconds

@@ -17,7 +17,7 @@ from textgen.config import ModelConfig
 from textgen.generation.network import Network
 from textgen.pages.plots import Line, line_plot
 from textgen.pages.report import corpus_facts, read_log, read_samples
-from textgen.storage.run_text import RunText
+from textgen.storage.run_folder import RunText
 from textgen.text.vocabulary import Vocabulary
 
 LAST = ModelConfig(cell="gru", units=(10,), seq_length=12, targets="last")

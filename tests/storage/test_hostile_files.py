@@ -29,8 +29,9 @@ from support.tiny import tiny_model
 
 from textgen.errors import TextgenError
 from textgen.storage import schema
-from textgen.storage.run_folder import Model, load_model, read_state, write_state
+from textgen.storage.model_file import Model, load_model
 from textgen.storage.schema import Refused
+from textgen.storage.state import read_state, write_state
 
 HERE = Path(__file__).parents[1]
 LIMIT = 200  # MB
@@ -69,7 +70,7 @@ import resource, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from support import hostile
-from textgen.storage.run_folder import load_model
+from textgen.storage.model_file import load_model
 from textgen.errors import TextgenError
 
 makers = {name: make for name, (make, _) in hostile.REFUSED.items()} | hostile.HARMLESS

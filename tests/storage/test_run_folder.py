@@ -25,25 +25,15 @@ from hypothesis.extra import numpy as hnp
 from support.strategies import JSON, TEXTS, models
 from support.tiny import keras_archive, tiny_model, write_tiny
 
+from textgen.cli.terminal import notes_to
 from textgen.config import CELLS, ModelConfig
 from textgen.errors import TextgenError
 from textgen.storage import archive
+from textgen.storage.atomic import atomic_write
 from textgen.storage.keras_archive import KerasArchive
-from textgen.storage.model_file import check_size
-from textgen.storage.run_folder import (
-    Model,
-    RunDirectory,
-    atomic_write,
-    default_run_name,
-    find_model,
-    load_model,
-    lock_run,
-    read_state,
-    runs,
-    write_model,
-    write_state,
-)
-from textgen.storage.state import DTYPES, check_arrays, previous_path
+from textgen.storage.model_file import Model, check_size, load_model, write_model
+from textgen.storage.run_folder import RunDirectory, default_run_name, find_model, lock_run, runs
+from textgen.storage.state import DTYPES, check_arrays, previous_path, read_state, write_state
 
 ARRAYS = st.dictionaries(
     TEXTS.filter(bool),
@@ -175,7 +165,7 @@ def test_the_archive_reader_and_zipfile_agree(members: dict[str, bytes]) -> None
 def test_loading_imports_neither_keras_nor_hdf5(tmp_path: Path) -> None:
     code = """
 import sys
-from textgen.storage.run_folder import load_model
+from textgen.storage.model_file import load_model
 load_model(sys.argv[1])
 print(sorted({"keras", "tensorflow", "h5py"} & set(sys.modules)))
 """
@@ -187,7 +177,7 @@ def test_loading_takes_hardly_more_memory_than_the_file(tmp_path: Path) -> None:
     code = """
 import sys
 from support.peak_memory import peak_kilobytes
-from textgen.storage.run_folder import load_model
+from textgen.storage.model_file import load_model
 before = peak_kilobytes()
 model = load_model(sys.argv[1])
 print(1024 * (peak_kilobytes() - before))
@@ -227,7 +217,8 @@ def two_states(folder: Path) -> Path:
 def assert_previous(path: Path) -> None:
     """Reading gives step 1 and says so."""
     notes: list[str] = []
-    meta, arrays = read_state(path, notes.append)
+    with notes_to(notes.append):
+        meta, arrays = read_state(path)
     assert meta == {"step": 1}
     assert (arrays["w"] == 1).all()
     assert len(notes) == 1
@@ -379,7 +370,7 @@ def test_a_file_that_cannot_be_completed_leaves_the_old_one(tmp_path: Path) -> N
     code = """
 import resource, sys
 import numpy as np
-from textgen.storage.run_folder import write_state
+from textgen.storage.state import write_state
 from textgen.errors import TextgenError
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))  # the system stops the file there
 try:
@@ -430,7 +421,7 @@ def test_a_folder_made_read_only_keeps_what_it_has(public_folder: Path) -> None:
     code = """
 import os, sys
 import numpy as np
-from textgen.storage.run_folder import write_state
+from textgen.storage.state import write_state
 from textgen.errors import TextgenError
 if os.geteuid() == 0:
     os.seteuid(65534)  # root may write everywhere
@@ -448,7 +439,8 @@ WRITE_FOREVER = """
 import sys
 from pathlib import Path
 import numpy as np
-from textgen.storage.run_folder import lock_run, write_state
+from textgen.storage.run_folder import lock_run
+from textgen.storage.state import write_state
 with lock_run(Path(sys.argv[1])):
     for step in range(10**9):
         write_state(Path(sys.argv[1], "state"), {"step": step}, {"w": np.full(300_000, step)})

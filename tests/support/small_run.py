@@ -63,7 +63,7 @@ def make_run(
         "versions": {"textgen": "0.1.0", "keras": "3.15.1"},
         "train_loss": 2.6,
         "val_loss": float(loss),
-        "epoch": 3,
+        "evaluation": 3,
         "step": 120,
         "seconds": 7.4,
     } | notes

@@ -16,8 +16,8 @@ from textgen.corpus import open_sources
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import printable
-from textgen.storage.run_folder import Model, find_model, load_model, model_name
-from textgen.storage.run_text import read_run_text
+from textgen.storage.model_file import Model, load_model
+from textgen.storage.run_folder import find_model, model_name, read_run_text
 
 STDIN = "-"
 

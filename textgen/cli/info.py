@@ -16,8 +16,9 @@ from textgen.errors import TextgenError
 from textgen.messages import bits, nats, printable
 
 if TYPE_CHECKING:
+    from textgen.storage.model_file import Model
     from textgen.storage.provenance import Provenance
-    from textgen.storage.run_folder import Model, RunDirectory
+    from textgen.storage.run_folder import RunDirectory
 
 XZ = "xz"
 
@@ -32,7 +33,8 @@ def info(model: str | None, json: bool) -> None:
     newest first, with the loss on the hold-out in bits per character.
     """
     utf8_stdout()
-    from textgen.storage.run_folder import find_model, load_model, runs
+    from textgen.storage.model_file import load_model
+    from textgen.storage.run_folder import find_model, runs
 
     if model is None:
         found = runs()
@@ -55,7 +57,7 @@ def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
     """The baselines in the model file, and xz where the run's text lies beside it."""
     from textgen.analysis.baselines import xz_of_ids
     from textgen.storage.provenance import Provenance
-    from textgen.storage.run_text import read_run_text
+    from textgen.storage.run_folder import read_run_text
 
     known = Provenance.read(model.provenance).baselines
     text = read_run_text(path, model)
@@ -225,8 +227,8 @@ def list_of_runs(found: "list[RunDirectory]") -> list[str]:
 def list_entry(run: "RunDirectory") -> dict[str, Any]:
     """A run in the list, as a JSON object; `error` instead where the model is damaged."""
     from textgen.analysis.baselines import best_ngram
+    from textgen.storage.model_file import load_model
     from textgen.storage.provenance import Provenance
-    from textgen.storage.run_folder import load_model
 
     try:
         model = load_model(run.model)

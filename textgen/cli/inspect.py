@@ -98,7 +98,8 @@ def inspect(
     from textgen.analysis.inspection import inspect as inspect_text
     from textgen.corpus import open_sources
     from textgen.generation.network import Network
-    from textgen.storage.run_folder import find_model, load_model, model_name
+    from textgen.storage.model_file import load_model
+    from textgen.storage.run_folder import find_model, model_name
 
     path = find_model(model)
     loaded = load_model(path)

@@ -26,7 +26,8 @@ def report(run: str | None, output: Path | None) -> None:
     utf8_stdout()
     from textgen.pages.report import report_page
     from textgen.storage.atomic import atomic_write
-    from textgen.storage.run_folder import find_model, load_model
+    from textgen.storage.model_file import load_model
+    from textgen.storage.run_folder import find_model
 
     path = find_model(run)
     page = report_page(path, load_model(path))

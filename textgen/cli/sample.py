@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textgen.generation.ngrams import NgramIndex
     from textgen.generation.prompt import Prompt
     from textgen.generation.sampling import Sample, Settings
-    from textgen.storage.run_folder import Model
+    from textgen.storage.model_file import Model
 
 INTERRUPTED = 130
 # What `next` gives when a generator has nothing left; each step gives None.
@@ -221,7 +221,8 @@ def sample(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from textgen.generation.prompt import make_prompt, read_prompt_file
     from textgen.generation.sampling import Filters, Sample, Settings
-    from textgen.storage.run_folder import find_model, load_model
+    from textgen.storage.model_file import load_model
+    from textgen.storage.run_folder import find_model
 
     _check_together(prompt, prompt_file, stop, max_copy, corpus)
     path = find_model(model)
@@ -296,7 +297,7 @@ def _training_ngrams(
 
     from textgen.corpus import open_sources
     from textgen.generation.ngrams import NgramIndex
-    from textgen.storage.run_text import read_run_text
+    from textgen.storage.run_folder import read_run_text
     from textgen.text.vocabulary import id_dtype
 
     vocabulary = model.vocabulary

@@ -275,12 +275,12 @@ def opened_here(
     reporter: "Reporter",
 ) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
     """The run of this process alone, or of the chief."""
-    from textgen.storage.run_folder import ROOT
+    from textgen.storage.run_folder import ROOT, RunDirectory
     from textgen.text.encoding import open_ids
     from textgen.training.new_run import earlier_run, new_run
 
     name = request.name
-    if resume and (read is None or name is None or (ROOT / name / "run.json").exists()):
+    if resume and (read is None or name is None or RunDirectory(ROOT / name).settings.exists()):
         with earlier_run(request, read) as (directory, run), continuation_told(directory, reporter):
             reporter.note(f"Continuing the run {directory.path}.")
             yield directory, run, open_ids(directory.text, len(run.vocabulary))

@@ -21,8 +21,7 @@ from textgen.pages.pages import Heatmap, activity_colours, heatmap, render
 from textgen.pages.plots import Line, line_plot
 from textgen.storage.model_file import Model
 from textgen.storage.provenance import Provenance
-from textgen.storage.run_folder import RunDirectory
-from textgen.storage.run_text import RunText, read_run_text
+from textgen.storage.run_folder import RunDirectory, RunText, read_run_text
 from textgen.text.vocabulary import Vocabulary, describe
 
 PASSAGE = 1200  # characters of the heat-map

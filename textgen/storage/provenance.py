@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingText:
     """A text that the model was trained on."""
 
     name: str
@@ -26,17 +26,19 @@ class Provenance:
         val_loss: mean loss on the hold-out, in nats.
         train_characters: the text without the hold-out.
         holdout_characters: the tail of the text.
+        evaluation: which measurement of the hold-out, from 1, found the model the best.
+        step: how many steps had been made by then.
         seconds: of training.
     """
 
-    sources: tuple[Source, ...] = ()
+    sources: tuple[TrainingText, ...] = ()
     preset: str | None = None
     seed: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
     train_loss: float | None = None
     val_loss: float | None = None
-    epoch: int | None = None
+    evaluation: int | None = None
     step: int | None = None
     seconds: float | None = None
     train_characters: int | None = None
@@ -68,7 +70,8 @@ class Provenance:
             seed=_whole(notes.get("seed")),
             train_loss=_number(notes.get("train_loss")),
             val_loss=_number(notes.get("val_loss")),
-            epoch=_whole(notes.get("epoch")),
+            # "epoch" is what textgen 0.1.0 called it.
+            evaluation=_whole(notes.get("evaluation", notes.get("epoch"))),
             step=_whole(notes.get("step")),
             seconds=_number(notes.get("seconds")),
             train_characters=_whole(notes.get("train_characters")),
@@ -76,9 +79,9 @@ class Provenance:
         )
 
 
-def _source(item: Any) -> Source:
+def _source(item: Any) -> TrainingText:
     item = _dict(item)
-    return Source(
+    return TrainingText(
         str(item.get("name", "?")), str(item.get("sha256", "")), _whole(item.get("characters"))
     )
 

@@ -1,4 +1,4 @@
-"""Run directories: their names, their lock, and which one is meant."""
+"""Run directories: what lies in them, which one is meant, their lock and their text."""
 
 import json
 import os
@@ -11,27 +11,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
+
 from textgen.errors import TextgenError
 from textgen.messages import shown
-from textgen.storage.atomic import atomic_write, remove_temporaries
-from textgen.storage.model_file import Model, load_model, write_model
-from textgen.storage.state import read_state, write_state
-
-__all__ = [
-    "ROOT",
-    "Model",
-    "RunDirectory",
-    "atomic_write",
-    "default_run_name",
-    "find_model",
-    "load_model",
-    "lock_run",
-    "model_name",
-    "read_state",
-    "runs",
-    "write_model",
-    "write_state",
-]
+from textgen.storage.atomic import remove_temporaries
+from textgen.storage.model_file import Model
+from textgen.storage.provenance import Provenance
+from textgen.text.encoding import open_ids
 
 ROOT = Path("checkpoints")
 
@@ -53,6 +40,11 @@ class RunDirectory:
         return self.path / "model.keras"
 
     @property
+    def settings(self) -> Path:
+        """What the run trains, and how."""
+        return self.path / "run.json"
+
+    @property
     def state(self) -> Path:
         """What resuming needs."""
         return self.path / "state"
@@ -64,7 +56,7 @@ class RunDirectory:
 
     @property
     def log(self) -> Path:
-        """One row a measurement."""
+        """One row an evaluation."""
         return self.path / "log.csv"
 
     @property
@@ -118,9 +110,9 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
             raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
         return all_runs[0].model
     given = Path(name_or_path)
-    candidates = [given / "model.keras", given]
+    candidates = [RunDirectory(given).model, given]
     if len(given.parts) == 1 and given.name not in ("", ".."):
-        candidates.insert(0, root / given / "model.keras")
+        candidates.insert(0, RunDirectory(root / given).model)
     for candidate in candidates:
         if os.path.isfile(candidate):  # noqa: PTH113 - false for names that no system allows
             return candidate
@@ -129,7 +121,8 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
 
 def model_name(path: Path) -> str:
     """What a person calls a model file: its run's name, else the file's."""
-    return path.parent.name if path.name == "model.keras" and path.parent.name else path.name
+    run = RunDirectory(path.parent)
+    return run.name if path == run.model and run.name else path.name
 
 
 def _not_found(given: Path, root: Path) -> str:
@@ -208,3 +201,37 @@ def _owner(descriptor: int) -> str:
         return f"Process {int(process)} on {ascii(host)[1:-1]}"
     except (ValueError, TypeError):
         return "Another process"
+
+
+@dataclass(frozen=True)
+class RunText:
+    """The two parts of a run's text.
+
+    Attributes:
+        train: ids (characters,) that the model learned from; a memory map.
+        holdout: ids (characters,) of the tail, which it has not seen; a memory map.
+    """
+
+    train: np.ndarray
+    holdout: np.ndarray
+
+
+def read_run_text(model_path: Path, model: Model) -> RunText | None:
+    """The text beside a model file, or None where there is none that fits the model.
+
+    Args:
+        model_path: the model file, in its run directory.
+        model: what it holds.
+    """
+    path = RunDirectory(model_path.parent).text
+    provenance = Provenance.read(model.provenance)
+    train, holdout = provenance.train_characters, provenance.holdout_characters
+    if train is None or holdout is None or not path.is_file():
+        return None
+    size = (train + holdout) * model.vocabulary.dtype.itemsize
+    if size == 0 or path.stat().st_size != size:
+        return None
+    ids = open_ids(path, len(model.vocabulary))
+    if int(ids.max()) >= len(model.vocabulary):
+        return None
+    return RunText(ids[:train], ids[train:])

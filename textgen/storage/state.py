@@ -11,15 +11,14 @@ import hashlib
 import json
 import os
 import struct
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.errors import TextgenError
-from textgen.messages import shown
+from textgen.messages import note, shown
 from textgen.storage import schema
 from textgen.storage.archive import open_untrusted
 from textgen.storage.atomic import atomic_write
@@ -50,7 +49,7 @@ _LENGTH = struct.Struct("<Q")
 _START = len(MAGIC) + _LENGTH.size
 _DIGEST = 32
 
-State = tuple[dict[str, Any], dict[str, np.ndarray]]
+SavedState = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def previous_path(path: Path) -> Path:
@@ -104,16 +103,13 @@ def _table(arrays: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     ]
 
 
-def _to_stderr(note: str) -> None:
-    print(note, file=sys.stderr)
-
-
-def read_state(path: str | Path, tell: Callable[[str], object] = _to_stderr) -> State:
+def read_state(path: str | Path) -> SavedState:
     """Read the newest good state: the file at `path`, or the previous one if it is damaged.
+
+    Having to use the previous one is logged.
 
     Args:
         path: the state file.
-        tell: receives one line when the previous state had to be used instead.
 
     Returns:
         Meta and arrays as they were given to `write_state`; the arrays are writable.
@@ -134,14 +130,14 @@ def read_state(path: str | Path, tell: Callable[[str], object] = _to_stderr) -> 
             reasons.append(f"{shown(candidate)} cannot be read: {error.strerror or error}.")
         else:
             if reasons:
-                tell(f"Note: {reasons[0]} Continuing from the state before it.")
+                note(f"Note: {reasons[0]} Continuing from the state before it.")
             return state
     if not reasons:
         raise TextgenError(f"There is no saved state at {shown(newest)}, so nothing to resume.")
     raise TextgenError(" ".join([*reasons, "Train anew with another --name."]))
 
 
-def _read_one(path: Path) -> State:
+def _read_one(path: Path) -> SavedState:
     file, size = open_untrusted(path, MAX_STATE)
     with file:
         digest = hashlib.sha256()

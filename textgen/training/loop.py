@@ -432,7 +432,7 @@ class Training:
         trained = {
             "train_loss": progress.train_loss,
             "val_loss": progress.val_loss,
-            "epoch": progress.evaluations,
+            "evaluation": progress.evaluations,
             "passes": progress.step / self.batches.steps_per_epoch,
             "step": progress.step,
             "seconds": round(self.spent, 2),

@@ -97,7 +97,7 @@ def new_run(
             encoded = encode(chunks, folder)
             run, choice = plan(request, encoded)
             run = replace(run, baselines=measure_baselines(folder, run))
-            write_run(folder / "run.json", run)
+            write_run(RunDirectory(folder).settings, run)
             path = place(folder, request, root)
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -133,7 +133,7 @@ def encode(chunks: Iterable[str], folder: Path) -> EncodedText:
         TextgenError: an empty text, one distinct character, or a file that cannot be written.
     """
     try:
-        encoded = write_ids(chunks, folder / "text.ids")
+        encoded = write_ids(chunks, RunDirectory(folder).text)
     except OSError as error:
         raise TextgenError(
             f"Could not write the text to {shown(folder)}: {error.strerror or error}. "
@@ -199,7 +199,7 @@ def check_division(train: TrainConfig, replicas: int) -> None:
 
 def measure_baselines(folder: Path, run: Run) -> dict[str, float]:
     """Bits per character of simple models on the run's hold-out, by name."""
-    ids = open_ids(folder / "text.ids", len(run.vocabulary))
+    ids = open_ids(RunDirectory(folder).text, len(run.vocabulary))
     text, holdout = ids[: run.train_characters], ids[run.train_characters :]
     return baselines(text, holdout, len(run.vocabulary)).as_dict()
 
@@ -256,7 +256,7 @@ def earlier_run(
     """
     directory = RunDirectory(earlier_path(request.name, root))
     with lock_run(directory.path):
-        run = read_run(directory.path / "run.json")
+        run = read_run(directory.settings)
         settings = request.given | ({"preset": request.preset} if request.preset else {})
         if found := differences(settings, run):
             raise TextgenError(
@@ -269,23 +269,23 @@ def earlier_run(
         check_division(run.train, request.replicas)
         check_memory(run.model, run.train, len(run.vocabulary), request.workers)
         run = adjusted(run, request.given)
-        write_run(directory.path / "run.json", run)
+        write_run(directory.settings, run)
         yield directory, run
 
 
 def earlier_path(name: str | None, root: Path) -> Path:
     """The folder of the run `name`, or of the one that was saved last."""
     if name is not None:
-        if (root / name / "run.json").is_file():
+        if RunDirectory(root / name).settings.is_file():
             return root / name
         raise TextgenError(f"There is no run {shown(root / name)} to continue. Leave out --resume.")
     found = sorted(
-        root.glob("[!.]*/run.json"),
-        key=lambda path: max(other.stat().st_mtime_ns for other in path.parent.iterdir()),
+        (path for path in root.glob("[!.]*") if RunDirectory(path).settings.exists()),
+        key=lambda path: max(other.stat().st_mtime_ns for other in path.iterdir()),
     )
     if not found:
         raise TextgenError(f"There is no run in {shown(root)} to continue. Leave out --resume.")
-    return found[-1].parent
+    return found[-1]
 
 
 def check_same_text(chunks: Iterable[str], run: Run, directory: RunDirectory) -> None:

@@ -53,7 +53,7 @@ def opened_together(
 def _told(directory: RunDirectory) -> bytes:
     """What the others must know: the run's name, its text.ids from outside, and its run.json."""
     place = json.dumps([directory.name, *_mark(directory.text)])
-    return place.encode() + b"\n" + (directory.path / "run.json").read_bytes()
+    return place.encode() + b"\n" + (directory.settings).read_bytes()
 
 
 def _mark(path: Path) -> tuple[int, int]:
@@ -73,8 +73,8 @@ def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Op
     directory = RunDirectory(ROOT / name)
     with tempfile.TemporaryDirectory(prefix="textgen-") as temporary:
         folder = Path(temporary)
-        (folder / "run.json").write_bytes(settings)
-        run = read_run(folder / "run.json")
+        (RunDirectory(folder).settings).write_bytes(settings)
+        run = read_run(RunDirectory(folder).settings)
         if _shared(directory, settings, tuple(mark)):
             return directory, run, open_ids(directory.text, len(run.vocabulary))
         if read is None:
@@ -89,13 +89,13 @@ def _copied(told: bytes, read: Callable[[Cleaning], Iterable[str]] | None) -> Op
                 f"sha256 {encoded.sha256[:12]}, and there {run.characters:,}, {run.sha256[:12]}. "
                 "Give all workers the same sources."
             )
-        return directory, run, open_ids(folder / "text.ids", len(run.vocabulary))
+        return directory, run, open_ids(RunDirectory(folder).text, len(run.vocabulary))
 
 
 def _shared(directory: RunDirectory, settings: bytes, mark: tuple[int, ...]) -> bool:
     """Whether the chief's run directory can be seen from here, by its settings and its ids."""
     try:
-        same = (directory.path / "run.json").read_bytes() == settings
+        same = (directory.settings).read_bytes() == settings
         return same and _mark(directory.text) == mark
     except OSError:
         return False
