@@ -31,7 +31,7 @@ class DeviceCount(click.ParamType):
         except ValueError:
             number = 0
         if not 1 <= number <= MOST_DEVICES:
-            self.fail(f"{value!r} is neither a number from 1 to {MOST_DEVICES} nor all.")
+            self.fail(f"{value!r} is neither a number from 1 to {MOST_DEVICES} nor 'all'.")
         return number
 
 
@@ -51,15 +51,23 @@ class Addresses(click.ParamType):
 
 
 _OPTIONS = (
-    click.option("--devices", type=DeviceCount(), help="Devices of this machine to train on."),
-    click.option("--workers", type=Addresses(), help="All machines that train, the chief first."),
-    click.option("--worker-index", type=click.IntRange(0), help="Which of --workers this is."),
+    click.option(
+        "--devices", type=DeviceCount(), help="How many devices of this machine to train on."
+    ),
+    click.option(
+        "--workers", type=Addresses(), help="Addresses of all machines that train, the chief first."
+    ),
+    click.option(
+        "--worker-index",
+        type=click.IntRange(0),
+        help="Which of --workers this machine is, counted from 0.",
+    ),
     click.option(
         "--join-timeout",
         type=click.FloatRange(0, 1e6, min_open=True),
         default=60,
         show_default=True,
-        help="Seconds to wait for the other workers.",
+        help="Seconds to wait for the other workers to start.",
     ),
 )
 
@@ -79,13 +87,13 @@ def cluster_of(workers: tuple[str, ...] | None, index: int | None) -> Cluster | 
         TextgenError: TF_CONFIG cannot be used.
     """
     if (workers is None) != (index is None):
-        raise click.UsageError("--workers and --worker-index belong together.")
+        raise click.UsageError("--workers and --worker-index must be given together.")
     from_environment = cluster_of_environment()
     if workers is None or index is None:
         return from_environment
     if index >= len(workers):
         raise click.UsageError(
-            f"--worker-index {index} is not one of {len(workers)} --workers, which count from 0."
+            f"--worker-index {index} is out of range: {len(workers)} --workers count from 0."
         )
     asked = Cluster(workers, index)
     if from_environment not in (None, asked):

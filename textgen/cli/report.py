@@ -20,7 +20,7 @@ def report(run: str | None, output: Path | None) -> None:
     """Write a page about a run: how it learned, what surprises it, whether it copies.
 
     RUN is the name of a run, a run directory or a .keras file; the newest run by default.
-    The page is one file without links to the network. Its path is printed on stdout.
+    The page is one file that loads nothing from the network. Its path is printed to stdout.
     """
     one_blas_thread()
     utf8_stdout()

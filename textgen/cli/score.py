@@ -41,11 +41,11 @@ PREVIEW = 60
     "with_copying",
     envvar="TEXTGEN_SCORE_COPYING",
     is_flag=True,
-    help="Tell what each file has verbatim from the model's training text.",
+    help="Show what each file has verbatim from the model's training text.",
 )
 @click.option(
     "--corpus",
-    help="The training text for --copying, where it does not lie beside the model.",
+    help="The training text for --copying, where it is not beside the model.",
 )
 @click.option("--json", is_flag=True, help="Print one JSON object a line.")
 @reading_options
@@ -59,11 +59,11 @@ def score(
     encoding: str,
     keep_boilerplate: bool,
 ) -> None:
-    """Measure texts under models, in bits per character: the lower, the more expected.
+    """Measure how well models predict texts, in bits per character: lower is better.
 
     A FILE is a path, - (stdin), or any other source that train takes. With several models
     the best one of each row is marked with *, so you can ask which author a text resembles. A
-    line is measured in its place, given the text before it. A character that a model does
+    line is measured in place, given the text before it. A character that a model does
     not know costs 21 bits.
     """
     if by_line and with_copying:
@@ -84,7 +84,7 @@ def score(
 
     scorers = load_scorers(models)
     if len({scorer.model.cleaning for scorer in scorers}) > 1:
-        warn("These models clean a text in different ways, so they compare only roughly.")
+        warn("These models clean texts differently, so the comparison is only rough.")
     reading = Reading(encoding, keep_boilerplate)
     texts = []
     if by_line:
@@ -193,13 +193,13 @@ def show_copied(scorer: "Scorer", copied: "Copied") -> None:
 
 
 def explain(scorers: "Sequence[Scorer]", row: "Row") -> None:
-    """Say on stderr why a figure is missing or so high."""
+    """Explain on stderr why a figure is missing or so high."""
     for scorer, found in zip(scorers, row.scores, strict=True):
         if found.bpc is None:
             first = 1 if scorer.model.config.targets == "every" else scorer.model.config.seq_length
             warn(
-                f"{row.file} is too short for {scorer.name}, which begins to count after "
-                f"{first} character{'s' if first > 1 else ''}."
+                f"{row.file} is too short for {scorer.name}, which does not count the first "
+                + (f"{first} characters." if first > 1 else "character.")
             )
         elif found.unknown:
             warn(

@@ -94,7 +94,7 @@ def weights_of(units: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """What there is to learn from and to learn with.
+    """What a run has to learn from, and the time for it.
 
     Attributes:
         characters: length of the text.
@@ -132,7 +132,7 @@ class Budget:
 
 
 def budget(characters: int, minutes: float | None, epochs: int | None) -> Budget:
-    """What there is; measures the machine for a moment, if there is a time to fit into.
+    """The budget of a run; measures the machine for a moment if the time is limited.
 
     Args:
         characters: length of the text.
@@ -179,7 +179,7 @@ def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:
 
 
 def learning_rate_for(units: tuple[int, ...], batch_size: int) -> float:
-    """The highest learning rate; one layer takes more of it in larger batches."""
+    """The peak learning rate; one layer takes a higher one in larger batches."""
     if len(units) > 1:
         return 0.007
     return round(0.006 * max(1.0, batch_size / ROWS) ** 0.5, 4)
@@ -201,7 +201,7 @@ def largest_for(budget: Budget) -> tuple[int, ...]:
 def dropouts_for(passes: float, weights_per_character: float) -> tuple[float, float, float]:
     """The shares to drop: of outputs, of characters read, of recurrent weights.
 
-    In steps of 0.05: the search does not tell smaller ones apart.
+    In steps of 0.05: the search could not distinguish smaller ones.
     """
     much = np.interp(passes, *DROPOUT_BY_PASSES)
     outputs, characters, weights = (
