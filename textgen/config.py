@@ -1,6 +1,7 @@
 """What a model is and what a run is: frozen dataclasses, and the presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 CELLS = ("lstm", "gru", "rnn")
 TARGETS = ("every", "last")
@@ -8,6 +9,34 @@ NORMALIZATIONS = ("nfc", "nfkc", "none")
 
 # Gates of each cell: how many blocks of `units` columns its kernels have.
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a setting means and which values it takes; options and files are checked by it.
+
+    Attributes:
+        help: a phrase for `--help`.
+        low: the least value.
+        high: the greatest value.
+        above: whether the least value itself is excluded.
+        below: whether the greatest value itself is excluded.
+        choices: the words it may be; empty for a number.
+        most: how many numbers a tuple may have.
+    """
+
+    help: str
+    low: float = 0
+    high: float = 0
+    above: bool = False
+    below: bool = False
+    choices: tuple[str, ...] = ()
+    most: int = 1
+
+
+def setting(default: Any, help: str, low: float = 0, high: float = 0, **more: Any) -> Any:
+    """A dataclass field that carries its `Setting` as metadata."""
+    return field(default=default, metadata={"setting": Setting(help, low, high, **more)})
 
 
 @dataclass(frozen=True)
@@ -25,20 +54,21 @@ class Cleaning:
 class ModelConfig:
     """The architecture: a stack of recurrent layers between one-hot input and logits.
 
-    Attributes:
-        cell: one of `CELLS`.
-        units: the width of each layer, first layer first.
-        dropout: share of each layer's outputs that is zeroed in training, 0 to below 1.
-        seq_length: window length in characters.
-        targets: `every` (each next character, state carried) or `last` (only the
-            character after the window, from a zero state).
+    Targets are `every` (each next character, state carried) or `last` (only the character after
+    the window, from a zero state).
     """
 
-    cell: str = "lstm"
-    units: tuple[int, ...] = (256, 256)
-    dropout: float = 0.2
-    seq_length: int = 64
-    targets: str = "every"
+    cell: str = setting("lstm", "Recurrent cell.", choices=CELLS)
+    units: tuple[int, ...] = setting(
+        (256, 256), "Units of each layer, such as 256,256,128.", 1, 8192, most=16
+    )
+    dropout: float = setting(0.2, "Share of each layer's outputs to drop.", 0, 1, below=True)
+    seq_length: int = setting(64, "Window length in characters.", 1, 65536)
+    targets: str = setting(
+        "every",
+        "Predict the character after each one of a window, or after the window only.",
+        choices=TARGETS,
+    )
 
     @property
     def num_layers(self) -> int:
@@ -79,47 +109,53 @@ MOST_MINUTES = 1e9
 LEAST_SPLIT = 1e-6  # the share that is trained on may be as small
 
 PRECISIONS = ("float32", "mixed_bfloat16")
+SCHEDULES = ("constant", "cosine")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "nadam", "adagrad")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained.
+    """How a model is trained; the settings themselves say what they mean.
 
-    Attributes:
-        batch_size: rows of the global batch.
-        epochs: passes over the training text at most; None where only `minutes` limits it.
-        minutes: wall-clock budget of the whole command, or None.
-        step: stride between windows in characters (targets last only).
-        optimizer: one of `OPTIMIZERS`, with Keras's defaults; so `adamw` decays all weights by
-            0.004 times the learning rate at each step.
-        learning_rate: the highest one of the schedule.
-        schedule: `constant`, or `cosine` (a short warm-up, then down to 1 % at the end).
-        clipnorm: largest global norm of the gradients, or None.
-        input_dropout: share of the characters that the network reads as none, 0 to below 1.
-        weight_dropout: share of the recurrent weights that is zeroed in a step, the same ones
-            for the whole batch and window (Merity, Keskar and Socher 2018), 0 to below 1.
-        validation_split: share of the text, its tail, that is held out.
-        patience: evaluations without a better hold-out loss before training stops, or None.
-        seed: of the initial weights, the order of the data and the dropout masks.
-        precision: one of `PRECISIONS`, Keras's dtype policy of the recurrent layers; weights are
-            float32.
+    Training ends after `epochs` passes or `minutes` of the whole command, of which one may be
+    None. The schedule `cosine` is a short warm-up, then down to 1 % at the end. Dropped recurrent
+    weights are the same for the whole batch and window (Merity, Keskar and Socher 2018).
     """
 
-    batch_size: int = 32
-    epochs: int | None = 10
-    minutes: float | None = None
-    step: int = 1
-    optimizer: str = "adam"
-    learning_rate: float = 0.005
-    schedule: str = "cosine"
-    clipnorm: float | None = 1.0
-    input_dropout: float = 0.0
-    weight_dropout: float = 0.0
-    validation_split: float = 0.1
-    patience: int | None = 5
-    seed: int = 0
-    precision: str = "float32"
+    batch_size: int = setting(32, "Windows in a step.", 1, MOST_ROWS)
+    epochs: int | None = setting(10, "Passes over the text.", 1, MOST_EPOCHS)
+    minutes: float | None = setting(
+        None,
+        "Time for the whole command; model and schedule are sized to it.",
+        0,
+        MOST_MINUTES,
+        above=True,
+    )
+    step: int = setting(1, "Stride between windows (targets last only).", 1, MOST_ROWS)
+    optimizer: str = setting(
+        "adam",
+        "Keras's optimizer, with its own defaults: adamw decays the weights by 0.004.",
+        choices=OPTIMIZERS,
+    )
+    learning_rate: float = setting(0.005, "Peak learning rate.", 0, 1e6, above=True)
+    schedule: str = setting("cosine", "Course of the learning rate.", choices=SCHEDULES)
+    clipnorm: float | None = setting(1.0, "Largest global norm of the gradients.", 0, 1e9)
+    input_dropout: float = setting(0.0, "Share of the characters to hide.", 0, 1, below=True)
+    weight_dropout: float = setting(
+        0.0, "Share of the recurrent weights to drop.", 0, 1, below=True
+    )
+    validation_split: float = setting(
+        0.1, "Share of the text, its tail, to hold out.", LEAST_SPLIT, 1 - LEAST_SPLIT
+    )
+    patience: int | None = setting(
+        5, "Evaluations without a better one before training stops.", 1, MOST_EPOCHS
+    )
+    seed: int = setting(
+        0, "Seed of everything random: weights, order of the data, dropout.", 0, 2**53
+    )
+    precision: str = setting(
+        "float32", "Precision of the layers' products (docs/scale.md).", choices=PRECISIONS
+    )
 
 
 @dataclass(frozen=True)

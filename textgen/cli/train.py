@@ -15,20 +15,10 @@ import click
 
 from textgen.cli.machines import cluster_of, find_devices, machine_options
 from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.cli.settings import setting_options
 from textgen.cli.signals import Stopped, ended_by_signals, stop_on_signals
 from textgen.cli.terminal import notes_to, one_blas_thread
-from textgen.config import (
-    CELLS,
-    LEAST_SPLIT,
-    MOST_EPOCHS,
-    MOST_MINUTES,
-    MOST_ROWS,
-    OPTIMIZERS,
-    PRECISIONS,
-    PRESETS,
-    TARGETS,
-    Cleaning,
-)
+from textgen.config import PRESETS, Cleaning
 from textgen.errors import TextgenError
 from textgen.training.native import native_stderr_muted
 
@@ -47,39 +37,6 @@ STARTED = time.monotonic() - time.process_time()
 BUILTIN = "builtin:runaway-echo"
 # A last hold-out loss above the best one by this factor is no chance.
 TURNED_UP = 1.01
-ROWS = click.IntRange(1, MOST_ROWS)
-EPOCHS = click.IntRange(1, MOST_EPOCHS)
-
-
-class Units(click.ParamType):
-    """Layer widths, one number a layer: `256,256,128`."""
-
-    name = "N,N,..."
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """`256,128` to (256, 128)."""
-        try:
-            units = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            units = ()
-        if not 1 <= len(units) <= 16 or not all(1 <= width <= 8192 for width in units):
-            self.fail(f"{value!r} is not 1 to 16 numbers from 1 to 8192, one a layer.", param, ctx)
-        return units
-
-
-class Finite(click.FloatRange):
-    """A number in a range; click's own lets `nan` pass, and `inf` where there is no end."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number; a usage error for anything else."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
 
 
 @click.command()
@@ -87,39 +44,16 @@ class Finite(click.FloatRange):
 @click.option("--name", help="What to call the run.  [default: after the source]")
 @click.option("--resume", is_flag=True, help="Continue the run --name, or the newest one.")
 @click.option("--overwrite", is_flag=True, help="Replace the run --name.")
-@click.option("--preset", type=click.Choice(["default", *PRESETS]), help="A whole program.")
-@click.option("--cell", type=click.Choice(CELLS), help="The recurrent cell.")
-@click.option("--units", type=Units(), help="Units of each layer, such as 256,256,128.")
-@click.option("--dropout", type=Finite(0, 1, max_open=True), help="After each layer.")
-@click.option("--input-dropout", type=Finite(0, 1, max_open=True), help="Of the characters read.")
 @click.option(
-    "--weight-dropout", type=Finite(0, 1, max_open=True), help="Of the recurrent weights."
+    "--preset",
+    type=click.Choice(["default", *PRESETS]),
+    help="A complete configuration from a tutorial; other options override it.",
 )
-@click.option("--seq-length", type=click.IntRange(1, 65536), help="Window length in characters.")
-@click.option("--step", type=ROWS, help="Stride between windows (targets last only).")
-@click.option("--targets", type=click.Choice(TARGETS), help="What a window predicts.")
-@click.option("--batch-size", type=ROWS, help="Windows a step.")
-@click.option("--epochs", type=EPOCHS, help="Passes over the text.")
-@click.option(
-    "--minutes",
-    type=Finite(0, MOST_MINUTES, min_open=True),
-    help="Time for the whole command; model and schedule are sized to it.",
-)
-@click.option(
-    "--optimizer",
-    type=click.Choice(OPTIMIZERS),
-    help="Keras's optimizer, with its own defaults: adamw decays the weights by 0.004.",
-)
-@click.option("--learning-rate", type=Finite(min=0, min_open=True), help="The highest.")
-@click.option(
-    "--validation-split",
-    type=Finite(LEAST_SPLIT, 1 - LEAST_SPLIT),
-    help="Share of the text, its tail, that is held out.  [default: 0.1]",
-)
-@click.option("--patience", type=EPOCHS, help="Evaluations without a better one before it stops.")
-@click.option("--seed", type=click.IntRange(0, 2**53), help="Of all that is random.  [default: 0]")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="Of the layers' products (docs/scale.md)."
+@setting_options(
+    *("cell", "units", "dropout", "input_dropout", "weight_dropout", "seq_length", "step"),
+    *("targets", "batch_size", "epochs", "minutes", "optimizer", "learning_rate"),
+    *("validation_split", "patience", "seed", "precision"),
+    shown=("validation_split", "seed"),
 )
 @cleaning_options
 @machine_options

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textgen.config import CELLS, NORMALIZATIONS, TARGETS, Cleaning, ModelConfig, SampleConfig
+from textgen.config import NORMALIZATIONS, Cleaning, ModelConfig, SampleConfig
 from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage import archive, schema
@@ -29,9 +29,6 @@ from textgen.text.vocabulary import Vocabulary
 FORMAT = 1
 NOTES = "textgen.json"
 
-MAX_UNITS = 8192
-MAX_LAYERS = 16
-MAX_SEQ_LENGTH = 1 << 16
 MAX_SAMPLE = 10**9
 MAX_TEMPERATURE = 100.0
 MAX_TEMPERATURES = 64
@@ -154,16 +151,7 @@ def check_notes(notes: Any) -> dict[str, Any]:
 
 def read_architecture(value: Any) -> ModelConfig:
     """A model configuration from JSON; raises `Refused`."""
-    keys = ("cell", "units", "dropout", "seq_length", "targets")
-    value = schema.closed(value, keys, "architecture")
-    units = schema.items(value["units"], MAX_LAYERS, "units")
-    return ModelConfig(
-        cell=schema.choice(value["cell"], CELLS, "cell"),
-        units=tuple(schema.integer(width, 1, MAX_UNITS, "units") for width in units),
-        dropout=schema.share(value["dropout"], "dropout"),
-        seq_length=schema.integer(value["seq_length"], 1, MAX_SEQ_LENGTH, "seq_length"),
-        targets=schema.choice(value["targets"], TARGETS, "targets"),
-    )
+    return ModelConfig(**schema.settings(value, ModelConfig, "architecture"))
 
 
 def read_vocabulary(value: Any) -> Vocabulary:

@@ -12,12 +12,6 @@ import numpy as np
 
 from textgen.config import (
     GATES,
-    LEAST_SPLIT,
-    MOST_EPOCHS,
-    MOST_MINUTES,
-    MOST_ROWS,
-    OPTIMIZERS,
-    PRECISIONS,
     Cleaning,
     ModelConfig,
     SampleConfig,
@@ -255,31 +249,7 @@ def _run(value: Any) -> Run:
 
 def _train(value: Any) -> TrainConfig:
     kept = {k: v for k, v in schema.free_object(value, "train").items() if k not in DROPPED}
-    value = schema.closed(kept, [field.name for field in fields(TrainConfig)], "train")
-    if value["epochs"] is None and value["minutes"] is None:
+    train = TrainConfig(**schema.settings(kept, TrainConfig, "train"))
+    if train.epochs is None and train.minutes is None:
         raise schema.Refused("train has neither epochs nor minutes")
-
-    def optional(name: str, low: float, high: float) -> float | None:
-        return None if value[name] is None else schema.number(value[name], low, high, name)
-
-    def optional_count(name: str) -> int | None:
-        return None if value[name] is None else schema.integer(value[name], 1, MOST_EPOCHS, name)
-
-    return TrainConfig(
-        batch_size=schema.integer(value["batch_size"], 1, MOST_ROWS, "batch_size"),
-        epochs=optional_count("epochs"),
-        minutes=optional("minutes", 0, MOST_MINUTES),
-        step=schema.integer(value["step"], 1, MOST_ROWS, "step"),
-        optimizer=schema.choice(value["optimizer"], OPTIMIZERS, "optimizer"),
-        learning_rate=schema.number(value["learning_rate"], 0, 1e6, "learning_rate"),
-        schedule=schema.choice(value["schedule"], ("constant", "cosine"), "schedule"),
-        clipnorm=optional("clipnorm", 0, 1e9),
-        input_dropout=schema.share(value["input_dropout"], "input_dropout"),
-        weight_dropout=schema.share(value["weight_dropout"], "weight_dropout"),
-        validation_split=schema.number(
-            value["validation_split"], LEAST_SPLIT, 1 - LEAST_SPLIT, "validation_split"
-        ),
-        patience=optional_count("patience"),
-        seed=schema.integer(value["seed"], 0, 1 << 53, "seed"),
-        precision=schema.choice(value["precision"], PRECISIONS, "precision"),
-    )
+    return train

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Collection
+from dataclasses import Field, fields
 from typing import Any
 
 # Every value costs Python about a hundred bytes, whatever it costs in the file.
@@ -102,11 +103,28 @@ def number(value: Any, low: float, high: float, where: str) -> float:
     return float(value)
 
 
-def share(value: Any, where: str) -> float:
-    """A number from 0 to below 1, such as a share to drop."""
-    if number(value, 0.0, 1.0, where) == 1.0:
-        raise Refused(f"{where} is 1, which would drop everything")
-    return float(value)
+def settings(value: Any, kind: type, where: str) -> dict[str, Any]:
+    """Values for a configuration class whose fields are made by `textgen.config.setting`."""
+    found = fields(kind)
+    value = closed(value, [field.name for field in found], where)
+    return {field.name: _setting(value[field.name], field) for field in found}
+
+
+def _setting(value: Any, field: Field) -> Any:
+    name, rule = field.name, field.metadata["setting"]
+    if value is None and field.type in (int | None, float | None):
+        return None
+    if rule.choices:
+        return choice(value, rule.choices, name)
+    if field.type == tuple[int, ...]:
+        widths = items(value, rule.most, name)
+        return tuple(integer(item, rule.low, rule.high, name) for item in widths)
+    if field.type in (int, int | None):
+        return integer(value, rule.low, rule.high, name)
+    found = number(value, rule.low, rule.high, name)
+    if (rule.above and found == rule.low) or (rule.below and found == rule.high):
+        raise Refused(f"{name} is {brief(value)}, not between {rule.low} and {rule.high}")
+    return found
 
 
 def boolean(value: Any, where: str) -> bool:

@@ -1,0 +1,80 @@
+"""Options of `train` made from the settings of the configuration classes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Any
+
+import click
+
+from textgen.config import ModelConfig, Setting, TrainConfig
+
+FIELDS = {field.name: field for kind in (ModelConfig, TrainConfig) for field in fields(kind)}
+
+
+class Units(click.ParamType):
+    """Layer widths, one number a layer: `256,256,128`."""
+
+    name = "N,N,..."
+
+    def __init__(self, rule: Setting):
+        self.rule = rule
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """`256,128` to (256, 128)."""
+        rule = self.rule
+        try:
+            units = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            units = ()
+        if not 1 <= len(units) <= rule.most or not all(
+            rule.low <= width <= rule.high for width in units
+        ):
+            self.fail(
+                f"{value!r} is not 1 to {rule.most} numbers from {rule.low} to {rule.high}, "
+                "one a layer.",
+                param,
+                ctx,
+            )
+        return units
+
+
+class Finite(click.FloatRange):
+    """A number in a range; click's own lets `nan` pass."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; a usage error for anything else."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+def setting_options(*names: str, shown: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
+    """Options for these settings; the defaults of those in `shown` are part of their help."""
+
+    def decorate(command: Callable) -> Callable:
+        for name in reversed(names):
+            field = FIELDS[name]
+            default = f"  [default: {field.default}]" if name in shown else ""
+            flag = "--" + name.replace("_", "-")
+            text = field.metadata["setting"].help + default
+            command = click.option(flag, type=_type(field), help=text)(command)
+        return command
+
+    return decorate
+
+
+def _type(field: Field) -> click.ParamType:
+    rule = field.metadata["setting"]
+    if rule.choices:
+        return click.Choice(rule.choices)
+    if field.name == "units":
+        return Units(rule)
+    if field.type in (int, int | None):
+        return click.IntRange(rule.low, rule.high)
+    return Finite(rule.low, rule.high, min_open=rule.above, max_open=rule.below)
