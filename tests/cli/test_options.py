@@ -1,30 +1,24 @@
 """What all commands share: defaults from the environment, completion, help."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 import pytest
-from support.commands import Command
+from support.commands import Command, invoke_textgen
 
 from textgen.cli import COMMANDS, main
 
 
 def completed(words: str, folder: Path) -> list[str]:
     """What bash is offered after `words`."""
-    environment = {"_TEXTGEN_COMPLETE": "bash_complete", "COMP_WORDS": words}
-    done = subprocess.run(
-        [sys.executable, "-m", "textgen"],
-        cwd=folder,
-        env=os.environ | environment | {"COMP_CWORD": str(len(words.split(" ")) - 1)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.splitlines()
+    place = str(len(words.split(" ")) - 1)
+    variables = {"_TEXTGEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": place}
+    done = invoke_textgen(cwd=folder, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().splitlines()
 
 
 @pytest.mark.parametrize("command", ["prepare", "train"])

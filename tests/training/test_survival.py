@@ -27,6 +27,7 @@ from textgen.training.loop import Progress, Training, full_memory_told
 from textgen.training.new_run import Request, earlier_run, new_run
 
 Starter = Callable[..., subprocess.Popen[bytes]]
+SMALL = ("--units", "16", "--seq-length", "16", "--batch-size", "32")
 TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 4}
 
 
@@ -53,12 +54,12 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, story: str) -> 
     assert contents(broken.run) == contents(whole.run)
 
 
-def test_what_killed_trainers_left_is_removed(textgen: Command, tmp_path: Path) -> None:
+def test_what_killed_trainers_left_is_removed(invoke: Command, tmp_path: Path) -> None:
     """Their hidden folders, by the next one, whatever becomes of it."""
     for name in (".new-1", ".new-2-old"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "lock").write_text("[1]")
-    assert textgen("train", "-", stdin=b"x").returncode == 1
+    assert invoke("train", "-", stdin=b"x").returncode == 1
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
@@ -179,10 +180,10 @@ def test_a_disk_that_fills_up(small_disk: Path, story: str) -> None:
     assert train(small_disk, None).evaluations == 4
 
 
-def test_a_disk_that_is_too_small_for_the_text(small_disk: Path, textgen: Command) -> None:
+def test_a_disk_that_is_too_small_for_the_text(small_disk: Path, invoke: Command) -> None:
     """Many kinds of characters come late, so the ids are widened on disk."""
     text = "A quick brown fox. " * 30_000 + "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
-    done = textgen("train", "-", cwd=small_disk, stdin=text.encode())
+    done = invoke("train", "-", cwd=small_disk, stdin=text.encode())
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"No space left" in done.stderr
     assert not list(small_disk.glob("checkpoints/*"))
@@ -234,7 +235,7 @@ def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system cannot limit another process")
     run = RunDirectory(tmp_path / "checkpoints/my run")
-    process = starting("--units", "16", "--seq-length", "16", "--epochs", "500")
+    process = starting(*SMALL, "--epochs", "500")
     wait(process, run.model.exists)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
     _, told = process.communicate(timeout=60)
@@ -247,10 +248,10 @@ def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
 # Losses that are no numbers
 
 
-def test_a_hold_out_loss_that_is_no_number_stops(textgen: Command, tmp_path: Path) -> None:
+def test_a_hold_out_loss_that_is_no_number_stops(invoke: Command, tmp_path: Path) -> None:
     """One step an epoch: the first evaluation sees the ruin before a second step does."""
     options = ["--optimizer", "sgd", "--learning-rate", "1e39", "--batch-size", "2000"]
-    done = textgen("train", *options, "--units", "8", "--seq-length", "16")
+    done = invoke("train", *options, "--units", "8", "--seq-length", "16")
     assert done.returncode == 1
     last = done.stderr.decode().splitlines()[-1]
     assert last.startswith("Error: The hold-out loss became")

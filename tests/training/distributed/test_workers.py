@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import read_state
 
 # 8 rows for each of two: one part each, on any machine.
-SMALL = ("--units", "12,8", "--seq-length", "16", "--batch-size", "16", "--dropout", "0.3")
+SMALL = ("--units", "12,8", "--seq-length", "32", "--batch-size", "16", "--dropout", "0.3")
 STORY = ("builtin:runaway-echo", *SMALL, "--epochs", "4", "--name", "x")
 
 
@@ -57,7 +56,7 @@ def one_error(told: str) -> str:
 
 @pytest.mark.timeout(900)
 def test_one_is_told_to_stop_and_two_or_one_go_on(
-    tmp_path: Path, textgen: Command, whole: Path
+    tmp_path: Path, invoke: Command, whole: Path
 ) -> None:
     """Stopped and resumed, two workers end with the bytes of two devices that never stopped."""
     with two_workers(*STORY, cwd=tmp_path) as (chief, second):
@@ -83,7 +82,7 @@ def test_one_is_told_to_stop_and_two_or_one_go_on(
         name: array.tobytes() for name, array in other.items()
     }
 
-    done = textgen("train", "--resume", "--json", cwd=alone)
+    done = invoke("train", "--resume", "--json", cwd=alone)
     assert done.returncode == 0, done.stderr.decode()
     assert json.loads(done.stdout)["val_loss"] == pytest.approx(summary["val_loss"], abs=1e-3)
 
@@ -173,8 +172,8 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
         (["--devices", "0"], "all"),
     ],
 )
-def test_wrong_usage(textgen: Command, options: list[str], said: str) -> None:
-    done = textgen("train", *options)
+def test_wrong_usage(invoke: Command, options: list[str], said: str) -> None:
+    done = invoke("train", *options)
     assert done.returncode == 2
     assert said in done.stderr.decode()
 
@@ -193,15 +192,15 @@ TASK = {"type": "worker", "index": 0}
         (json.dumps({"cluster": {"worker": ["a:1"]}, "task": TASK | {"type": "evaluator"}}), 1),
     ],
 )
-def test_a_wrong_tf_config(textgen: Command, config: str, status: int) -> None:
-    done: subprocess.CompletedProcess[bytes] = textgen("train", TF_CONFIG=config)
+def test_a_wrong_tf_config(invoke: Command, config: str, status: int) -> None:
+    done = invoke("train", TF_CONFIG=config)
     assert done.returncode == status
     assert "TF_CONFIG" in done.stderr.decode() or "host:port" in done.stderr.decode()
     one_error(done.stderr.decode())
 
 
-def test_options_that_contradict_tf_config(textgen: Command) -> None:
+def test_options_that_contradict_tf_config(invoke: Command) -> None:
     config = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": TASK})
-    done = textgen("train", "--workers", "a:1,b:1", "--worker-index", "1", TF_CONFIG=config)
+    done = invoke("train", "--workers", "a:1,b:1", "--worker-index", "1", TF_CONFIG=config)
     assert done.returncode == 2
     assert b"TF_CONFIG" in done.stderr
