@@ -1,6 +1,5 @@
 """Several devices train the model that one trains."""
 
-import json
 import subprocess
 import sys
 import time
@@ -83,14 +82,3 @@ def test_the_recipe_divides_its_batch(tmp_path: Path, story: str) -> None:
     request = Request(("test",), "test", "x", False, None, Cleaning(), {}, replicas=7)
     with new_run(request, [story[:3000]], tmp_path) as (_, run, _):
         assert run.train.batch_size % 7 == 0
-
-
-def test_a_run_of_the_first_textgen_is_float32(tmp_path: Path, story: str) -> None:
-    """Its run.json does not say so."""
-    request = Request(("test",), "test", "x", False, None, Cleaning(), {})
-    with new_run(request, [story[:3000]], tmp_path) as (directory, run, _):
-        path = directory.path / "run.json"
-        values = json.loads(path.read_text())
-        assert values["train"].pop("precision") == "float32"
-        path.write_text(json.dumps(values))
-        assert read_run(path) == run
