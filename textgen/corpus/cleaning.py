@@ -12,7 +12,7 @@ from textgen.corpus import nltk_data
 from textgen.corpus.chunks import Form, independent, whole_lines
 
 # What a typewriter has for characters that no compatibility decomposition makes ASCII.
-_TYPEWRITER = str.maketrans(
+TYPEWRITER = str.maketrans(
     {
         **dict.fromkeys("‘’‚‛′‹›ʻʼ", "'"),
         **dict.fromkeys("“”„‟″«»", '"'),
@@ -76,8 +76,8 @@ def _folded(text: str, cleaning: Cleaning) -> str:
         return text.lower() if cleaning.lowercase else text
     text = _normalized(text, cleaning)
     if cleaning.ascii:
-        decomposed = unicodedata.normalize("NFKD", text.translate(_TYPEWRITER))
-        text = decomposed.translate(_TYPEWRITER).encode("ascii", "ignore").decode()
+        decomposed = unicodedata.normalize("NFKD", text.translate(TYPEWRITER))
+        text = decomposed.translate(TYPEWRITER).encode("ascii", "ignore").decode()
     if cleaning.lowercase:
         text = _normalized(text.lower(), cleaning)  # lower case can undo a normal form
     return text

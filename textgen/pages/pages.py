@@ -42,23 +42,43 @@ def environment() -> "Environment":
     """Jinja with autoescaping, and the templates that come with textgen."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loaded = Environment(
+    return Environment(
         loader=PackageLoader("textgen.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script, style = (loaded.loader.get_source(loaded, name)[0] for name in (SCRIPT, STYLE))  # type: ignore[union-attr]
-    # Only this very script may run, whatever a text or a name manages to smuggle in.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    loaded.globals |= {"script": script, "style": style, "script_sha256": digest}
-    return loaded
 
 
-def render(template: str, **values: Any) -> str:
-    """The page that a template makes of values, which it escapes."""
-    return environment().get_template(template).render(**values)
+def source(name: str) -> str:
+    """The text of a file that stands beside the templates."""
+    loader = environment().loader
+    assert loader is not None
+    return loader.get_source(environment(), name)[0]
+
+
+def render(template: str, script: str = SCRIPT, styles: tuple[str, ...] = (), **values: Any) -> str:
+    """The page that a template makes of values, which it escapes.
+
+    Args:
+        template: its file.
+        script: the file of the page's one script. Only this very script may run, whatever a
+            text or a name manages to smuggle in.
+        styles: files of styles besides `STYLE`.
+        values: of the template's names.
+    """
+    code = source(script)
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            script=code,
+            script_sha256=base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
+            style="".join(map(source, (STYLE, *styles))),
+            **values,
+        )
+    )
 
 
 def inspection_page(

@@ -80,7 +80,7 @@ function ask(type, values, progress = () => {}) {
 }
 
 /** @param {number} job */
-function stop(job) {
+function cancel(job) {
   if (jobs.has(job)) worker.postMessage({ type: "stop", job });
 }
 
@@ -92,7 +92,7 @@ let past = [];
 let future = [];
 /** @type {Moment} */
 let now = { text: "", caret: 0 };
-let lastTyped = 0;
+let lastTyped = -Infinity;
 
 function remember() {
   past.push(now);
@@ -132,7 +132,7 @@ function travel(from, to) {
   if (!moment) return;
   stopWriting();
   to.push(now);
-  lastTyped = 0;
+  lastTyped = -Infinity;
   show(moment);
   changed();
 }
@@ -166,7 +166,7 @@ let lookAgain = 0;
 
 function look() {
   if (writing) return;
-  stop(looking);
+  cancel(looking);
   const value = text.value;
   const caret = text.selectionEnd;
   const after = colours.checked ? value.slice(caret) : null;
@@ -191,13 +191,12 @@ function thoughts(seen) {
     bar.style.transform = `scaleX(${chance})`;
     percent.textContent = character ? `${(100 * chance).toFixed(chance < 0.1 ? 1 : 0)} %` : "";
   });
-  const unknown = seen.unknown || [];
-  say(
-    unknown.length
-      ? `It does not know ${unknown.slice(0, 6).join(" ")} and passes over ${unknown.length > 1 ? "them" : "it"}.`
-      : "",
-  );
+  const unknown = (seen.unknown || []).slice(0, 6).join(" ");
+  if (unknown) say(`It passes over what it does not know: ${unknown}`);
+  else if (passedOver) say("");
+  passedOver = unknown;
 }
+let passedOver = "";
 
 /** Colour the text by surprise, as far as it was measured. */
 function paint() {
@@ -262,7 +261,7 @@ let offering = 0;
 let writing = 0;
 
 function offerNothing() {
-  stop(offering);
+  cancel(offering);
   offering = 0;
   if (choices.some((choice) => choice === document.activeElement)) text.focus();
   offered = [];
@@ -276,7 +275,7 @@ function offerNothing() {
 function offer(texts) {
   offered = texts;
   choices.forEach((choice, place) => {
-    const words = (texts[place] || "").replace(/\n/g, "↵\n").trimEnd();
+    const words = (texts[place] || "").replace(/^\n+|\n+$/g, (ends) => "↵".repeat(ends.length));
     if (choice.textContent !== words) choice.textContent = words;
   });
 }
@@ -317,7 +316,7 @@ function take(place) {
   if (chosen === undefined) return;
   remember();
   insert(now, chosen);
-  lastTyped = 0;
+  lastTyped = -Infinity;
   text.focus({ preventScroll: true });
   changed();
 }
@@ -341,7 +340,7 @@ function writeOn() {
     return;
   }
   offerNothing();
-  stop(looking);
+  cancel(looking);
   now = { text: text.value, caret: text.selectionEnd };
   const start = now;
   remember();
@@ -356,7 +355,7 @@ function writeOn() {
 
 function stopWriting() {
   if (!writing) return;
-  stop(writing);
+  cancel(writing);
   writing = 0;
   text.readOnly = false;
   part("write").textContent = "Write on";
@@ -511,7 +510,7 @@ Object.assign(window, { textgen: Object.freeze(api) });
 
 /** @type {Worker} */
 let worker;
-function open() {
+function begin() {
   const value = restore();
   seed.value = String(Math.floor(1e6 * Math.random()));
   slider.value = String(model.temperature);
@@ -534,4 +533,4 @@ function open() {
   }, fail);
   look();
 }
-open();
+begin();

@@ -227,6 +227,7 @@ class Network {
   step(id, state) {
     this.layers.forEach((layer, k) => {
       const columns = layer.bias.length;
+      /** @type {Float32Array} */
       let x = this.projections[k];
       if (k === 0) {
         x = layer.kernel.subarray(id * columns, (id + 1) * columns);
@@ -419,6 +420,11 @@ function choose(logits, temperature, random) {
   return best;
 }
 
+// What is cleaned together: a character with its accents; jamo, which join like accents; and a
+// word with a capital sigma, whose small form depends on its place in the word.
+const PIECE =
+  /\r\n|[\p{L}\p{CI}]*Σ[\p{L}\p{CI}]*|[\u1100-\u11ff\uac00-\ud7a3]+|[^\p{M}]\p{M}*|\p{M}+/gsu;
+
 /** Characters and their ids. */
 class Alphabet {
   /** @param {Model} model */
@@ -438,12 +444,11 @@ class Alphabet {
     const form = normalize === "nfkc" ? "NFKC" : "NFC";
     /** @param {string} text */
     const normalized = (text) => (normalize === "none" ? text : text.normalize(form));
-    let text = normalized(piece);
+    let text = normalized(piece.replace(/\r\n?/, "\n"));
     if (ascii) {
       /** @param {string} from */
       const typed = (from) =>
         Array.from(from, (character) => this.model.typewriter[character] ?? character).join("");
-      // eslint-disable-next-line no-control-regex
       text = typed(typed(text).normalize("NFKD")).replace(/[^\x00-\x7f]/g, "");
     }
     return lowercase ? normalized(text.toLowerCase()) : text;
@@ -459,10 +464,9 @@ class Alphabet {
   encode(text) {
     /** @type {Encoded} */
     const made = { ids: [], lengths: [], counts: [], unknown: [] };
-    // Jamo join as accents do.
-    for (const [piece] of text.matchAll(/\r\n|[\u1100-\u11ff]+|[^\p{M}]\p{M}*|\p{M}+/gsu)) {
+    for (const [piece] of text.matchAll(PIECE)) {
       const before = made.ids.length;
-      for (const character of this.clean(/^\r\n?$/.test(piece) ? "\n" : piece)) {
+      for (const character of this.clean(piece)) {
         const id = this.ids.get(character) ?? this.ids.get(character.toLowerCase());
         if (id !== undefined) made.ids.push(id);
         else if (!made.unknown.includes(character)) made.unknown.push(character);
@@ -492,7 +496,8 @@ const UNITS = {
   word: { most: 30, ends: (text, next) => WORD.test(text) && !WORD.test(next) },
   sentence: {
     most: 400,
-    ends: (text, next) => /[.!?…。！？؟۔।]["'”’»)\]]*$/u.test(text) && /[\s。！？]/u.test(next),
+    ends: (text, next) =>
+      WORD.test(text) && /[.!?…؟۔।]["'”’»)\]]*$/u.test(text) && /\s/u.test(next) || /[。！？]$/u.test(text),
   },
   line: { most: 300, ends: (text) => /\S.*\n$/su.test(text) },
   paragraph: { most: 1500, ends: (text) => /\S.*\n\s*\n$/su.test(text) },

@@ -1,0 +1,61 @@
+"""`textgen page`: where the page goes, and what is refused."""
+
+import pytest
+from support.commands import invoke_textgen
+from support.small_run import make_run
+
+from textgen.pages import writing_page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder with one run."""
+    folder = tmp_path_factory.mktemp("page")
+    make_run(folder)
+    return folder
+
+
+def test_the_page_lies_beside_the_model_and_its_path_is_printed(folder):
+    result = invoke_textgen("page", cwd=folder)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout == b"checkpoints/echo/page.html\n"
+    page = (folder / "checkpoints" / "echo" / "page.html").read_text("utf-8")
+    assert "<title>echo: a model that writes</title>" in page
+
+
+def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder, tmp_path):
+    model = folder / "checkpoints" / "echo" / "model.keras"
+    result = invoke_textgen("page", model, "-o", tmp_path / "mine.html", cwd=tmp_path)
+    assert result.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("echo", "-o", "no/such/folder/page.html"), "Could not write no/such/folder/page.html"),
+        (("echo", "-o", "checkpoints/echo/model.keras"), "is the model itself"),
+        (("ech",), "Did you mean echo?"),
+        (("damaged.keras",), "is not a usable model"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(folder, arguments, message):
+    (folder / "damaged.keras").write_bytes(b"PK\x03\x04 damaged")
+    before = (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
+    result = invoke_textgen("page", *arguments, cwd=folder)
+    error = result.stderr.decode()
+    assert result.returncode == 1
+    assert error.startswith("Error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert (folder / "checkpoints" / "echo" / "model.keras").read_bytes() == before
+
+
+def test_a_page_that_is_too_large_is_written_by_force_only(folder, monkeypatch):
+    monkeypatch.setattr(writing_page, "MAX_BYTES", 1000)
+    result = invoke_textgen("page", "-o", "large.html", cwd=folder)
+    assert result.returncode == 1
+    assert b"Use --force" in result.stderr
+    assert not (folder / "large.html").exists()
+    assert invoke_textgen("page", "-o", "large.html", "--force", cwd=folder).returncode == 0
+    assert (folder / "large.html").is_file()

@@ -1,0 +1,205 @@
+"""The page's network, in V8: what it computes is what NumPy's network computes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.engine import Engine
+from support.small_run import STORY
+from support.tiny import tiny_model
+
+from textgen.config import Cleaning, ModelConfig
+from textgen.corpus import clean_prompt
+from textgen.generation.continuation import read_prompt
+from textgen.generation.network import Network
+from textgen.generation.prompt import make_prompt
+from textgen.generation.sampling import Chooser, Filters, Sample, Settings, generate
+from textgen.pages.quantize import pack
+
+CHARACTERS = "".join(sorted(set(STORY)))
+CONFIGS = [
+    ModelConfig(cell=cell, units=(24, 17), seq_length=12, targets=targets)
+    for cell in ("lstm", "gru", "rnn")
+    for targets in ("every", "last")
+]
+PROMPTS = ["", "T", *(STORY[start : start + 3 * start + 2] for start in range(1, 19))]
+
+
+def make_model(config):
+    """A model of random weights; calm, as trained ones are: small errors do not grow."""
+    model = tiny_model(config, CHARACTERS, seed=3)
+    weights = {
+        name: weight * np.float32(0.4) if "recurrent" in name else weight
+        for name, weight in model.weights.items()
+    }
+    return replace(model, weights=weights, default_prompt=STORY[: config.seq_length])
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.cell}-{config.targets}")
+def model(request):
+    """A model of random weights, of every cell and targets."""
+    return make_model(request.param)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_probabilities_after_20_prompts_are_those_of_numpy(model, bits):
+    packed = pack(model.weights, bits)
+    engine, network = Engine(model, packed), Network(model.config, packed.weights)
+    assert len(PROMPTS) == 20
+    for prompt in PROMPTS:
+        logits = read_prompt(network, make_prompt(model, prompt, "error", print).ids).logits[0]
+        expected = np.exp(logits - logits.max(), dtype=np.float64)
+        found = engine.call(f"Array.from(probabilities(reading({json.dumps(prompt)}).logits()))")
+        assert np.abs(found - expected / expected.sum()).max() < 1e-4
+
+
+def test_greedy_text_is_that_of_the_command(model):
+    packed = pack(model.weights, 8)
+    prompt = make_prompt(model, "The wood", "error", print)
+    sample = Sample(0, temperature=0.0)
+    start = read_prompt(Network(model.config, packed.weights), prompt.ids)
+    for _ in generate(start, [sample], Settings(CHARACTERS, 500, seed=0)):
+        pass
+    assert Engine(model, packed).call("write('The wood', 0, '', 500, 1)") == sample.take()
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """A small model that is open in V8."""
+    model = make_model(ModelConfig(units=(8,), seq_length=10))
+    return Engine(model, pack(model.weights, 8))
+
+
+def test_every_16_bit_number_is_read(engine):
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = np.isfinite(halves)
+    found = engine.call("Array.from({ length: 65536 }, (_, half) => fromHalf(half))")
+    assert np.array_equal(np.array(found, float)[finite], halves[finite].astype(float))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 2.5])
+def test_a_character_is_drawn_as_the_command_draws_it(engine, temperature):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (100, 30)).astype(np.float32)
+    uniforms = generator.random((100, 1))
+    expected = Chooser([temperature] * 100, 30, Filters()).choose(logits, uniforms)
+    rows = json.dumps(list(zip(logits.tolist(), uniforms[:, 0].tolist(), strict=True)))
+    found = engine.call(
+        f"{rows}.map(([row, draw]) => choose(Float32Array.from(row), {temperature}, () => draw))"
+    )
+    assert found == expected.tolist()
+
+
+def test_random_numbers_are_uniform_and_depend_on_seed_and_index(engine):
+    draws = "((draw) => Array.from({ length: 2000 }, draw))(randomNumbers(%s, %d))"
+    streams = [engine.call(draws % pair) for pair in ((1, 0), (1, 1), (2, 0), (2**40, 0))]
+    assert streams[0] == engine.call(draws % (1, 0))
+    for stream in streams:
+        assert 0 <= min(stream) < 0.01
+        assert 0.99 < max(stream) < 1
+        assert np.mean(stream) == pytest.approx(0.5, abs=0.03)
+    correlation = np.corrcoef(streams)
+    assert np.abs(correlation - np.eye(4)).max() < 0.1
+
+
+@pytest.mark.parametrize("targets", ["every", "last"])
+def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets):
+    model = make_model(ModelConfig(units=(8,), seq_length=10, targets=targets))
+    engine = Engine(model, pack(model.weights, 8))
+    # Through a text longer than the states are apart, cut and changed at several places.
+    engine.call("void (reader = new Reader(network))")
+    for text in (STORY[:300], STORY[:290], STORY[:128] + STORY[400:500], STORY[:20], STORY[:300]):
+        engine.call(
+            f"((ids) => {{ for (let k = reader.keep(ids); k < ids.length; k++)"
+            f" reader.push(ids[k]); }})(alphabet.encode({json.dumps(text)}).ids)"
+        )
+        fresh = f"reading({json.dumps(text)})"
+        for what in (".logits()", ".ids.map((_, place) => %s.costAt(place))"):
+            old, new = what.replace("%s", "reader"), what.replace("%s", fresh)
+            if "costAt" in what:
+                new = new.replace(fresh, "fresh")
+                new = f"((fresh) => fresh{new})({fresh})"
+            else:
+                new = fresh + new
+            assert engine.call(f"Array.from(reader{old})") == engine.call(f"Array.from({new})")
+
+
+@pytest.mark.parametrize(
+    ("unit", "most"), [("word", 30), ("sentence", 400), ("line", 300), ("paragraph", 1500)]
+)
+def test_a_continuation_ends_where_its_unit_ends(engine, unit, most):
+    for seed in range(20):
+        text = engine.call(f"write('The ', 1, '{unit}', 0, {seed})")
+        assert 0 < len(text) <= most
+        if len(text) < most:
+            assert any(character.isalnum() for character in text) or unit in ("line", "paragraph")
+            assert text.strip()
+            if unit in ("line", "paragraph"):
+                assert text.endswith("\n")
+            if unit == "word":
+                assert not any(character.isspace() for character in text.strip())
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "end"),
+    [
+        ("word", " don't stop", " don't"),
+        ("word", '. "Oh well', '. "Oh'),
+        ("sentence", ' he said. "Why?" Then', " he said."),
+        ("sentence", '. Why not?" Then', '. Why not?"'),
+        ("sentence", "彼は笑った。そして", "彼は笑った。"),
+        ("line", "\n\na\nb", "\n\na\n"),
+        ("paragraph", "\n\na\nb\n\nc", "\n\na\nb\n\n"),
+    ],
+)
+def test_where_units_end(engine, unit, text, end):
+    found = engine.call(
+        f"((text) => Array.from(text).findIndex((next, k) => "
+        f"UNITS.{unit}.ends(text.slice(0, k), next)))({json.dumps(text)})"
+    )
+    assert text[:found] == end
+
+
+AWKWARD = "aÉe\u0301\u0327\u017fßﬁ“—…İ가ᄀ\u1161\u11a8\r\n .½\uff21漢🙂"
+CLEANINGS = [
+    Cleaning(normalize=normalize, lowercase=lowercase, ascii=as_ascii)
+    for normalize in ("nfc", "nfkc", "none")
+    for lowercase in (False, True)
+    for as_ascii in (False, True)
+]
+
+
+@pytest.fixture(scope="module")
+def engines():
+    """An engine that cleans as it is asked to."""
+    model = make_model(ModelConfig(units=(8,), seq_length=10))
+    return {
+        cleaning: Engine(replace(model, cleaning=cleaning), pack(model.weights, 8))
+        for cleaning in CLEANINGS
+    }
+
+
+@pytest.mark.parametrize("cleaning", CLEANINGS, ids=str)
+@settings(max_examples=40, deadline=None)
+@given(text=st.text(st.sampled_from(AWKWARD), max_size=12))
+def test_a_text_is_cleaned_like_a_prompt(engines, cleaning, text):
+    code = "(%s.match(PIECE) ?? []).map((piece) => alphabet.clean(piece)).join('')"
+    found = engines[cleaning].call(code % json.dumps(text))
+    assert found == clean_prompt(text, cleaning)
+
+
+def test_the_small_form_of_a_sigma_depends_on_its_place(engines):
+    cleaning, text = Cleaning(lowercase=True), "Ο ΔΡΟΜΟΣ, ΣΑΣ Σ. Σ'ΑΓΑΠΩ"  # noqa: RUF001
+    found = engines[cleaning].call(f"{json.dumps(text)}.match(PIECE).map((p) => alphabet.clean(p))")
+    assert "".join(found) == clean_prompt(text, cleaning)
+
+
+def test_what_is_unknown_is_passed_over_and_named(engine):
+    found = engine.call("alphabet.encode('T☃h\\u00ea🙂')")
+    assert [CHARACTERS[place] for place in found["ids"]] == ["T", "h"]
+    assert found["unknown"] == ["☃", "ê", "🙂"]
+    assert found["lengths"] == [1, 1, 1, 1, 2]
+    assert found["counts"] == [1, 0, 1, 0, 0]

@@ -1,0 +1,44 @@
+"""`textgen page`: a page that writes."""
+
+from pathlib import Path
+
+import click
+
+from textgen.cli.sample import complete_run
+from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
+from textgen.errors import TextgenError
+from textgen.messages import shown
+
+
+@click.command()
+@click.argument("model", required=False, shell_complete=complete_run)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the page.  [default: page.html beside the model]",
+)
+@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
+@click.option("--force", is_flag=True, help="Write a page of more than 64 MB.")
+def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> None:
+    """Write a page that writes: one HTML file with the model inside.
+
+    MODEL is the name of a run, a run directory or a .keras file; the newest run by default.
+    The page needs nothing but a browser: no network, no server, no Python. Its path is
+    printed on stdout.
+    """
+    one_blas_thread()
+    utf8_stdout()
+    from textgen.pages.writing_page import writing_page
+    from textgen.storage.atomic import atomic_write
+    from textgen.storage.run_folder import find_model, load_model
+
+    path = find_model(model)
+    output = output or path.parent / "page.html"
+    if output.exists() and output.samefile(path):
+        raise TextgenError(f"{shown(output)} is the model itself. Choose another -o.")
+    made = writing_page(path, load_model(path), force)
+    atomic_write(output, made.encode("utf-8", "replace"))
+    say(str(output))
+    if open_it and click.launch(output.resolve().as_uri()) != 0:
+        warn(f"Could not open a browser. Open {shown(output)} yourself.")

@@ -1,0 +1,132 @@
+"""A page that writes: one HTML file with the model inside."""
+
+import base64
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from textgen.corpus.cleaning import TYPEWRITER
+from textgen.errors import TextgenError
+from textgen.generation.network import Network
+from textgen.messages import shown
+from textgen.pages.pages import render, source
+from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_size
+from textgen.pages.report import sentences, shared_texts
+from textgen.storage.model_file import Model
+from textgen.storage.provenance import Provenance
+from textgen.storage.run_folder import model_name
+from textgen.storage.run_text import RunText, read_run_text
+
+# A larger page takes a browser on a phone too long, or more memory than it has.
+MAX_BYTES = 64_000_000
+# What the slider of a page offers; a model's own temperature is brought to the nearest.
+COLDEST, HOTTEST = 0.2, 1.5
+ENGINE = ("network.js", "worker.js")
+
+
+def writing_page(path: Path, model: Model, force: bool = False) -> str:
+    """The page that writes with a model.
+
+    The weights are stored in 8 bits, or in 16 where 8 would cost too much.
+
+    Args:
+        path: the model file; if the run's text lies beside it, that is where the loss of the
+            fewer bits is measured, and where copies are searched for.
+        model: what it holds.
+        force: whether a page may be larger than `MAX_BYTES`.
+
+    Raises:
+        TextgenError: the page would be larger.
+    """
+    if not force:
+        check_size(path, packed_size(model.config, len(model.vocabulary), bits=8))
+    text = read_run_text(path, model)
+    packed = pack_as_small_as_harmless(model, text.holdout if text else None)
+    if not force:
+        check_size(path, len(packed.data))
+    name = model_name(path)
+    return render(
+        "writing.html",
+        script="desk.js",
+        styles=("writing.css",),
+        name=name,
+        facts=facts(model, text),
+        data=page_data(name, model, packed),
+        engine="".join(map(source, ENGINE)),
+        weights=base64.b64encode(packed.data).decode("ascii"),
+    )
+
+
+def check_size(path: Path, size: int) -> None:
+    """Refuse weights of `size` bytes that make a page larger than `MAX_BYTES`.
+
+    Raises:
+        TextgenError: they do.
+    """
+    if (page := 4 * size // 3) > MAX_BYTES:
+        raise TextgenError(
+            f"A page with {shown(path)} would be {page / 1e6:,.0f} MB large, more than "
+            f"{MAX_BYTES / 1e6:,.0f} MB. Use --force to write it all the same."
+        )
+
+
+def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
+    """What the page's scripts know of the model; plain JSON values."""
+    characters = model.vocabulary.characters
+    return {
+        "name": name,
+        "hash": hashlib.sha256(
+            characters.encode("utf-8", "surrogatepass") + packed.data
+        ).hexdigest(),
+        "config": asdict(model.config),
+        # As numbers: two halves of a pair that stand side by side would become one character.
+        "characters": list(map(ord, characters)),
+        "cleaning": asdict(model.cleaning),
+        "typewriter": {chr(point): typed for point, typed in TYPEWRITER.items()},
+        "default_prompt": model.default_prompt,
+        "temperature": min(max(model.sampling.temperatures[0], COLDEST), HOTTEST),
+        "bits": packed.bits,
+    }
+
+
+def facts(model: Model, text: RunText | None) -> list[tuple[str, list[str]]]:
+    """What the model is, for its readers: terms, and sentences on each."""
+    provenance = Provenance.read(model.provenance)
+    config = model.config
+    found = [
+        ("Learned from", [_with_length(s.name, s.characters) for s in provenance.sources]),
+        ("How good", sentences(provenance)),
+        ("Trained", [_duration(provenance.seconds)] if provenance.seconds is not None else []),
+        ("Does it copy?", [copying(model, text)] if text else []),
+        (
+            "Network",
+            [
+                f"{config.cell.upper()} of {' and '.join(map(str, config.units))} units; "
+                f"it knows {len(model.vocabulary):,} characters."
+            ],
+        ),
+    ]
+    return [(term, lines) for term, lines in found if lines]
+
+
+def copying(model: Model, text: RunText) -> str:
+    """What the model copies from the training text, in one sentence."""
+    own, holdout = shared_texts(Network(model.config, dict(model.weights)), model, text)
+    return (
+        f"The longest run of characters that it wrote and that its training text has too is "
+        f"{own.longest:,} long; in text that it has never seen, {holdout.longest:,}."
+    )
+
+
+def _with_length(name: str, characters: int | None) -> str:
+    return name if characters is None else f"{name}, {characters:,} characters"
+
+
+def _duration(seconds: float) -> str:
+    """A time as a person says it."""
+    for size, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"for {count:,} {unit}{'s' if count != 1 else ''}"
+    return "for less than a minute"
