@@ -18,7 +18,7 @@ from textgen.generation.prompt import make_prompt
 from textgen.generation.sampling import Sample, Settings, generate
 from textgen.pages.quantize import pack
 from textgen.pages.writing_page import MAX_BYTES, check_size, page_data, writing_page
-from textgen.storage.run_folder import load_model
+from textgen.storage.model_file import load_model
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&\n"
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")

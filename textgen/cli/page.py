@@ -31,7 +31,8 @@ def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> 
     utf8_stdout()
     from textgen.pages.writing_page import writing_page
     from textgen.storage.atomic import atomic_write
-    from textgen.storage.run_folder import find_model, load_model
+    from textgen.storage.model_file import load_model
+    from textgen.storage.run_folder import find_model
 
     path = find_model(model)
     output = output or path.parent / "page.html"

@@ -15,8 +15,7 @@ from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_siz
 from textgen.pages.report import sentences, shared_texts
 from textgen.storage.model_file import Model
 from textgen.storage.provenance import Provenance
-from textgen.storage.run_folder import model_name
-from textgen.storage.run_text import RunText, read_run_text
+from textgen.storage.run_folder import RunText, model_name, read_run_text
 
 # A larger page takes a browser on a phone too long, or more memory than it has.
 MAX_BYTES = 64_000_000
