@@ -14,9 +14,12 @@ from textgen.cli import COMMANDS, main
 
 def completed(words: str, folder: Path) -> list[str]:
     """What bash is offered after `words`."""
-    place = str(len(words.split(" ")) - 1)
-    variables = {"_TEXTGEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": place}
-    done = invoke_textgen(cwd=folder, **variables)
+    done = invoke_textgen(
+        cwd=folder,
+        _TEXTGEN_COMPLETE="bash_complete",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split(" ")) - 1),
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.decode().splitlines()
 
