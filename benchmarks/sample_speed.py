@@ -175,24 +175,23 @@ def bare_step(weights: Weights, units: tuple[int, ...]) -> Callable[[int], np.nd
 def numpy_contenders(rng: np.random.Generator) -> dict[str, Contender]:
     """One stream and batches, of a model of targets `every`."""
     from textgen.config import ModelConfig
-    from textgen.generation.continuation import read_prompt
+    from textgen.generation.choosing import Filters
     from textgen.generation.network import Network
     from textgen.generation.ngrams import NgramIndex
-    from textgen.generation.sampling import Filters, Sample, Settings, generate
+    from textgen.generation.sampling import Sample, Settings, generate
 
     config = ModelConfig(units=UNITS)
     weights = random_weights(config, rng)
     network = Network(config, weights)
     text = rng.integers(0, VOCABULARY, 1_000_000).astype(np.uint8)
-    start = read_prompt(network, text[:100])
     bare, state, one = bare_step(weights, UNITS), network.zero_state(1), np.array([1])
 
     def writing(batch: int = 1, **others: object) -> Contender:
         def work(characters: int) -> None:
             samples = [Sample(k, 0.8) for k in range(batch)]
             settings = Settings("x" * VOCABULARY, characters // batch, 1, **others)  # type: ignore[arg-type]
-            for _ in generate(start, samples, settings):
-                samples[0].take()
+            for _ in generate(network, text[:100], samples, settings):
+                pass
 
         return lambda characters: timed(lambda: work(characters))
 
@@ -219,7 +218,7 @@ def sliding_contenders(rng: np.random.Generator) -> dict[str, Contender]:
     config = ModelConfig(units=SLIDING_UNITS, seq_length=WINDOW, targets="last")
     weights = random_weights(config, rng)
     network, one = Network(config, weights), np.array([1])
-    start = read_prompt(network, rng.integers(0, VOCABULARY, WINDOW))
+    prompt = rng.integers(0, VOCABULARY, WINDOW)
 
     def naive(characters: int) -> None:
         for _ in range(characters):
@@ -234,15 +233,14 @@ def sliding_contenders(rng: np.random.Generator) -> dict[str, Contender]:
                 network.step(one, state)
 
     def sliding(characters: int) -> None:
-        stream = start.fork(1)
+        stream = read_prompt(network, prompt)
         for _ in range(characters):
             stream.step(one)
 
     def writing(characters: int) -> None:
         settings = Settings("x" * VOCABULARY, characters, 1)
-        sample = Sample(0, 0.8)
-        for _ in generate(start, [sample], settings):
-            sample.take()
+        for _ in generate(network, prompt, [Sample(0, 0.8)], settings):
+            pass
 
     return {
         "naive loop, bare NumPy steps": lambda n: timed(lambda: naive(n)),

@@ -1,5 +1,6 @@
 """What a text costs under a model: surprisal in bits, character by character."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class Score:
     def bpc(self) -> float | None:
         """Bits per character; None when no character was counted."""
         return self.bits / self.characters if self.characters else None
+
+    @property
+    def nats(self) -> float | None:
+        """Nats per character; None when no character was counted."""
+        return None if self.bpc is None else self.bpc * math.log(2)
 
     def __add__(self, other: "Score") -> "Score":
         return Score(

@@ -1,6 +1,7 @@
 """`textgen prepare`: corpus sources in, clean UTF-8 text out."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,16 @@ def prepare(
     A byte order mark and a marked Project Gutenberg licence are removed, and line ends
     become newlines. Memory stays small, however large the text.
     """
-    from textgen.corpus import list_sources, open_sources
+    import textgen
+    from textgen.corpus import list_sources
 
     if listing:
         chunks: Iterable[str] = (f"{name:<32}{where}\n" for name, where in list_sources())
     elif sources:
-        chunks = open_sources(sources, cleaning_of(ctx), encoding, keep_boilerplate)
+        cleaning = asdict(cleaning_of(ctx))
+        chunks = textgen.prepare(
+            *sources, **cleaning, encoding=encoding, keep_boilerplate=keep_boilerplate
+        )
     else:
         raise click.UsageError("Missing argument 'SOURCE...'. What there is: --list.")
 

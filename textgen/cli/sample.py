@@ -3,26 +3,22 @@
 import json as json_format
 import math
 import os
-from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from textgen.cli.pipe import TextPipe
-from textgen.errors import TextgenError
+from textgen.cli.terminal import note_on_stderr, one_blas_thread
 
 if TYPE_CHECKING:
-    from textgen.generation.ngrams import NgramIndex
-    from textgen.generation.prompt import Prompt
-    from textgen.generation.sampling import Sample, Settings
-    from textgen.storage.model_file import Model
+    from textgen.generation.sampling import Sample
+    from textgen.generation.writing import Texts
 
 INTERRUPTED = 130
-# What `next` gives when a generator has nothing left; each step gives None.
-EXHAUSTED = object()
 
 
 class Temperatures(click.ParamType):
@@ -124,7 +120,7 @@ def complete_run(
     "-s",
     "--seed",
     type=click.IntRange(min=0),
-    help="Same seed, same options, same text.  [default: random, told on stderr]",
+    help="Same seed, same options, same text.  [default: random, printed to stderr]",
 )
 @click.option(
     "--echo/--no-echo", default=True, show_default=True, help="Write the prompt before the text."
@@ -217,42 +213,40 @@ def sample(
     has gone. Defaults can be set in the environment, as in TEXTGEN_SAMPLE_TEMPERATURE=0.5
     or TEXTGEN_SAMPLE_TOP_K=10.
     """
-    # One core for each batch: NumPy's BLAS reads this once, when NumPy is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from textgen.generation.prompt import make_prompt, read_prompt_file
-    from textgen.generation.sampling import Filters, Sample, Settings
-    from textgen.storage.model_file import load_model
-    from textgen.storage.run_folder import find_model
+    one_blas_thread()
+    import textgen
+    from textgen.generation.choosing import Filters
+    from textgen.generation.prompt import read_prompt_file
+    from textgen.generation.writing import NO_END, Asked
 
     _check_together(prompt, prompt_file, stop, max_copy, corpus)
-    path = find_model(model)
-    loaded = load_model(path)
-    temperatures = temperature or loaded.sampling.temperatures
-    length = loaded.sampling.length if length is None else length
-    samples = [Sample(k, warmth, stop) for warmth in temperatures for k in range(num_samples)]
-    if length < 0 and not stop and (json or len(samples) > 1):
+    loaded = textgen.load(model)
+    temperatures = temperature or loaded.temperatures
+    length = loaded.length if length is None else length
+    endless = length == NO_END
+    if endless and not stop and (json or num_samples * len(temperatures) > 1):
         raise click.UsageError("With -n -1 the first text never ends: give a --stop.")
-
-    text = prompt if prompt_file is None else read_prompt_file(prompt_file)
-    read = make_prompt(loaded, text, on_unknown, _note)
-    _note_vain_stops(loaded, stop)
-    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
-    settings = Settings(
-        characters=loaded.vocabulary.characters,
-        length=length,
+    asked = Asked(
+        length=None if endless else length,
+        prompt=prompt if prompt_file is None else read_prompt_file(prompt_file),
+        temperatures=temperatures,
+        num_samples=num_samples,
         seed=seed,
         filters=Filters(top_k, top_p, min_p),
+        stop=stop,
+        max_copy=max_copy,
+        corpus=corpus,
+        on_unknown=on_unknown,
         measure=json,
-        copied=_training_ngrams(path, loaded, max_copy, corpus),
     )
-    _note(f"seed {seed}")
+    texts = loaded.texts(asked)
+    note_on_stderr(f"seed {texts.seed}")
     pipe = TextPipe()
-    with closing(_generated(loaded, read, samples, settings)) as steps:
+    with closing(texts.pieces):
         if json:
-            _write_json(pipe, steps, samples, {"prompt": read.text, "seed": seed})
+            _write_json(pipe, texts)
         else:
-            headed = len(temperatures) > 1
-            _write_texts(pipe, steps, samples, read.text if echo else "", separator, headed)
+            _write_texts(pipe, texts, echo, separator, headed=len(temperatures) > 1)
 
 
 def _check_together(
@@ -271,102 +265,38 @@ def _check_together(
         raise click.UsageError("--corpus is for --max-copy N.")
 
 
-def _note(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _note_vain_stops(model: "Model", stops: tuple[str, ...]) -> None:
-    """Say which stop texts the model cannot write."""
-    for stop in stops:
-        unknown = sorted(set(stop) - set(model.vocabulary.characters))
-        if unknown:
-            _note(f"The model never writes --stop {stop!r}: it knows no {unknown[0]!r}.")
-
-
-def _training_ngrams(
-    path: Path, model: "Model", max_copy: int | None, corpus: str | None
-) -> "NgramIndex | None":
-    """The n-grams that must not be continued as in the training text, if that is asked for.
-
-    Raises:
-        TextgenError: the training text is not there.
-    """
-    if max_copy is None:
-        return None
-    import numpy as np
-
-    from textgen.corpus import open_sources
-    from textgen.generation.ngrams import NgramIndex
-    from textgen.storage.run_folder import read_run_text
-    from textgen.text.vocabulary import id_dtype
-
-    vocabulary = model.vocabulary
-    if corpus is not None:
-        # One more id than the vocabulary has stands for characters that it does not know.
-        dtype = id_dtype(len(vocabulary) + 1)
-        chunks = open_sources([corpus], model.cleaning)
-        ids = np.concatenate([vocabulary.lookup(chunk).astype(dtype) for chunk in chunks])
-    elif text := read_run_text(path, model):
-        ids = np.concatenate((text.train, text.holdout))
-    else:
-        raise TextgenError(
-            f"--max-copy needs the training text, and there is no text.ids that fits beside "
-            f"{path}. Give the text with --corpus FILE."
-        )
-    # No text can hold a longer run than itself.
-    return NgramIndex(ids, max_copy, len(vocabulary)) if max_copy < len(ids) else None
-
-
-def _generated(
-    model: "Model", prompt: "Prompt", samples: "list[Sample]", settings: "Settings"
-) -> Generator[None]:
-    """Read the prompt, then let the samples grow; yields after each step."""
-    from textgen.generation.continuation import read_prompt
-    from textgen.generation.network import Network
-    from textgen.generation.sampling import generate
-
-    start = read_prompt(Network(model.config, model.weights), prompt.ids)
-    yield from generate(start, samples, settings)
-
-
-def _write_texts(
-    pipe: TextPipe,
-    steps: Iterator[None],
-    samples: "Sequence[Sample]",
-    echo: str,
-    separator: str,
-    headed: bool,
-) -> None:
+def _write_texts(pipe: TextPipe, texts: "Texts", echo: bool, separator: str, headed: bool) -> None:
     """Write each text when its turn has come, the first one while it grows."""
+    begun: Sample | None = None
     try:
-        for number, growing in enumerate(samples):
-            if number:
-                pipe.write(separator)
-            if headed and growing.index == 0:
-                pipe.end_line()
-                _note(f"temperature {growing.temperature:g}")
-            pipe.write(echo)
-            pipe.flush()
-            while growing.stopped_by is None and next(steps, EXHAUSTED) is None:
-                pipe.write(growing.take())
-            pipe.write(growing.take())
+        for sample, piece in texts.pieces:
+            if sample is not begun:
+                if begun:
+                    pipe.write(separator)
+                if headed and sample.index == 0:
+                    pipe.end_line()
+                    note_on_stderr(f"temperature {sample.temperature:g}")
+                pipe.write(texts.prompt if echo else "")
+                pipe.flush()
+                begun = sample
+            pipe.write(piece)
         pipe.end_line()
     except KeyboardInterrupt:
         pipe.end_line()
         raise SystemExit(INTERRUPTED) from None
 
 
-def _write_json(
-    pipe: TextPipe, steps: Iterator[None], samples: "Sequence[Sample]", facts: dict[str, Any]
-) -> None:
+def _write_json(pipe: TextPipe, texts: "Texts") -> None:
     """Write a line for each text, when its turn has come and it has ended."""
-    for growing in samples:
-        while growing.stopped_by is None and next(steps, EXHAUSTED) is None:
-            pass
-        characters = growing.characters
-        line = {"text": growing.take()} | facts
-        line |= {"index": growing.index, "temperature": growing.temperature}
-        line |= {"stopped_by": growing.stopped_by}
-        line |= {"bpc": growing.bits / characters if characters else None}
+    for sample, pieces in groupby(texts.pieces, itemgetter(0)):
+        line = {
+            "text": "".join(piece for _, piece in pieces),
+            "prompt": texts.prompt,
+            "seed": texts.seed,
+            "index": sample.index,
+            "temperature": sample.temperature,
+            "stopped_by": sample.stopped_by,
+            "bpc": sample.bits / sample.characters if sample.characters else None,
+        }
         pipe.write(json_format.dumps(line, ensure_ascii=False) + "\n")
         pipe.flush()

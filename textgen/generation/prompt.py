@@ -1,7 +1,6 @@
 """What a model reads before it writes."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from textgen.corpus import clean_prompt
 from textgen.errors import TextgenError
-from textgen.messages import shown
+from textgen.messages import note, shown
 from textgen.storage.model_file import Model
 
 
@@ -50,7 +49,7 @@ def read_prompt_file(path: str) -> str:
         raise TextgenError(f"Could not read the prompt from {name}: {reason}.") from None
 
 
-def make_prompt(model: Model, text: str, on_unknown: str, note: Callable[[str], None]) -> Prompt:
+def make_prompt(model: Model, text: str, on_unknown: str) -> Prompt:
     """Clean a prompt like the training text, and make it long enough to read.
 
     Without a prompt the model reads its own default prompt. With targets last a prompt
@@ -60,13 +59,12 @@ def make_prompt(model: Model, text: str, on_unknown: str, note: Callable[[str], 
         model: what is to read it.
         text: what the user wrote, or nothing.
         on_unknown: `error`, `skip` or `replace`.
-        note: is called with what the user should know.
 
     Raises:
         TextgenError: for `error`, names the first unknown character.
     """
     vocabulary = model.vocabulary
-    text = _lowered(model, clean_prompt(text, model.cleaning), note)
+    text = _lowered(model, clean_prompt(text, model.cleaning))
     ids = vocabulary.encode(text, on_unknown)
     before = vocabulary.encode(model.default_prompt)
     if model.config.targets == "last":
@@ -77,8 +75,8 @@ def make_prompt(model: Model, text: str, on_unknown: str, note: Callable[[str], 
     return Prompt(vocabulary.decode(ids), read)
 
 
-def _lowered(model: Model, text: str, note: Callable[[str], None]) -> str:
-    """The text with capitals that the model knows only as small letters made small."""
+def _lowered(model: Model, text: str) -> str:
+    """Capitals that the model knows only as small letters made small; a note says so."""
     known = set(model.vocabulary.characters)
     small: dict[str, str] = {}
     for character in sorted(set(text) - known):

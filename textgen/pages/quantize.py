@@ -7,9 +7,8 @@ import numpy as np
 
 from textgen.analysis.scoring import holdout_bits
 from textgen.config import ModelConfig
-from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
-from textgen.generation.sampling import Sample, Settings, generate
+from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.storage.model_file import Model
 
 # Nats a character that a page may lose against float32.
@@ -103,8 +102,7 @@ def loss(model: Model, weights: Mapping[str, np.ndarray], ids: np.ndarray) -> fl
 def written(model: Model) -> np.ndarray:
     """Ids (characters,) of a text by the model itself."""
     network = Network(model.config, model.weights)
-    start = read_prompt(network, model.vocabulary.encode(model.default_prompt))
-    sample = Sample(0, temperature=1.0)
-    for _ in generate(start, [sample], Settings(model.vocabulary.characters, WRITTEN, seed=0)):
-        pass
-    return model.vocabulary.encode(sample.take())
+    prompt = model.vocabulary.encode(model.default_prompt)
+    settings = Settings(model.vocabulary.characters, WRITTEN, seed=0)
+    (text,) = whole_texts(network, prompt, [Sample(0, temperature=1.0)], settings)
+    return model.vocabulary.encode(text)

@@ -13,9 +13,8 @@ from textgen.analysis.baselines import overfitting, sample_note, verdict
 from textgen.analysis.cells import tied_cells
 from textgen.analysis.copying import line_at, measure_copying
 from textgen.analysis.inspection import inspect
-from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
-from textgen.generation.sampling import Sample, Settings, generate
+from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.messages import bits, visible
 from textgen.pages.pages import Heatmap, activity_colours, heatmap, render
 from textgen.pages.plots import Line, line_plot
@@ -246,10 +245,9 @@ def shared_texts(network: Network, model: Model, text: RunText) -> list[Shared]:
     """What fresh text and, to compare, the hold-out have verbatim from the training text."""
     count, length = WRITTEN
     samples = [Sample(index, warmth(model)) for index in range(count)]
-    start = read_prompt(network, model.vocabulary.encode(model.default_prompt))
-    for _ in generate(start, samples, Settings(model.vocabulary.characters, length, seed=0)):
-        pass
-    written = "".join(sample.take() for sample in samples)
+    prompt = model.vocabulary.encode(model.default_prompt)
+    settings = Settings(model.vocabulary.characters, length, seed=0)
+    written = "".join(whole_texts(network, prompt, samples, settings))
     holdout = model.vocabulary.decode(text.holdout[: len(written)])
     return [
         shared("text that it writes", written, text, model.vocabulary),

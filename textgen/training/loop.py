@@ -24,9 +24,8 @@ from textgen.cli.bar import Reporter, Status
 from textgen.cli.signals import GRACE, GRACE_TOGETHER, Stopped, StopSignal
 from textgen.config import TrainConfig
 from textgen.errors import TextgenError
-from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
-from textgen.generation.sampling import Sample, Settings, generate
+from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.storage import schema
 from textgen.storage.atomic import atomic_write, not_written
 from textgen.storage.keras_archive import KerasArchive
@@ -466,13 +465,13 @@ def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:
 def sample_text(model: Model, seed: int) -> str:
     """What the model generates by its sampling defaults; a heading for each of several."""
     network = Network(model.config, model.weights)
-    start = read_prompt(network, model.vocabulary.encode(model.default_prompt))
+    prompt = model.vocabulary.encode(model.default_prompt)
     samples = [Sample(0, temperature) for temperature in model.sampling.temperatures]
     settings = Settings(model.vocabulary.characters, model.sampling.length, seed)
-    for _ in generate(start, samples, settings):
-        pass
-    if len(samples) == 1:
-        return samples[0].take() + "\n"
+    texts = whole_texts(network, prompt, samples, settings)
+    if len(texts) == 1:
+        return texts[0] + "\n"
     return "\n".join(
-        f"--- temperature {sample.temperature:g} ---\n{sample.take()}\n" for sample in samples
+        f"--- temperature {sample.temperature:g} ---\n{text}\n"
+        for sample, text in zip(samples, texts, strict=True)
     )

@@ -1,0 +1,166 @@
+"""From what is asked for to texts: options checked, prompt and seed settled."""
+
+import math
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from textgen.corpus import open_sources
+from textgen.errors import TextgenError
+from textgen.generation.choosing import Filters
+from textgen.generation.network import Network
+from textgen.generation.ngrams import NgramIndex
+from textgen.generation.prompt import make_prompt
+from textgen.generation.sampling import Sample, Settings, generate
+from textgen.messages import note
+from textgen.storage.model_file import Model
+from textgen.storage.run_folder import read_run_text
+from textgen.text.vocabulary import ON_UNKNOWN, id_dtype
+
+NO_END = -1  # the length of a sample that only a stop text ends
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What texts are to be written.
+
+    Attributes:
+        length: characters of each; None: no end.
+        prompt: text that they continue; empty: the end of the training text.
+        temperatures: `num_samples` texts are written for each.
+        num_samples: at least 1.
+        seed: of the random numbers; None draws one.
+        filters: which characters may be chosen.
+        stop: texts that end a text and are not part of it.
+        max_copy: the longest run of the training text that may be written, or None.
+        corpus: source of the training text, where it is not beside the model.
+        on_unknown: `error`, `skip` or `replace` characters of the prompt that are unknown.
+        measure: whether to sum up what each text costs under the model.
+    """
+
+    length: int | None
+    prompt: str
+    temperatures: Sequence[float]
+    num_samples: int = 1
+    seed: int | None = None
+    filters: Filters = field(default_factory=Filters)
+    stop: tuple[str, ...] = ()
+    max_copy: int | None = None
+    corpus: str | None = None
+    on_unknown: str = "error"
+    measure: bool = False
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            TextgenError: an option is out of its range.
+        """
+        _check("length", self.length, 0)
+        for temperature in self.temperatures:
+            _check("temperature", temperature, 0)
+        _check("num_samples", self.num_samples, 1)
+        _check("seed", self.seed, 0)
+        _check("top_k", self.filters.top_k, 0)
+        _check("top_p", self.filters.top_p, 0, 1)
+        _check("min_p", self.filters.min_p, 0, 1)
+        _check("max_copy", self.max_copy, 1)
+        if "" in self.stop:
+            raise TextgenError("stop must not be empty.")
+        if self.on_unknown not in ON_UNKNOWN:
+            names = ", ".join(ON_UNKNOWN)
+            raise TextgenError(f"on_unknown must be one of {names}, not {self.on_unknown!r}.")
+
+
+def _check(name: str, value: float | None, least: int, most: float = math.inf) -> None:
+    """Refuse a number outside of a range, NaN and infinity."""
+    if value is None or (least <= value <= most and value != math.inf):
+        return
+    wanted = f"at least {least} and finite" if most == math.inf else f"from {least} to {most:g}"
+    raise TextgenError(f"{name} must be {wanted}, not {value}.")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts about to be written.
+
+    Attributes:
+        prompt: the prompt as the model knows it; empty if there was none.
+        seed: makes the same texts again.
+        pieces: the samples in turn, each with the text by which it has grown (see `generate`).
+    """
+
+    prompt: str
+    seed: int
+    pieces: Generator[tuple[Sample, str]]
+
+
+def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
+    """Make all ready to write; the model reads the prompt when the first piece is taken.
+
+    Args:
+        path: the model file; the training text for `max_copy` may lie beside it.
+        model: what it holds.
+        network: the same model, to compute with.
+        asked: what to write.
+
+    Raises:
+        TextgenError: an option is out of its range, the prompt has an unknown character, or
+            the training text is not there.
+    """
+    asked.check()
+    prompt = make_prompt(model, asked.prompt, asked.on_unknown)
+    _note_vain_stops(model, asked.stop)
+    seed = int.from_bytes(os.urandom(4), "big") if asked.seed is None else asked.seed
+    settings = Settings(
+        characters=model.vocabulary.characters,
+        length=NO_END if asked.length is None else asked.length,
+        seed=seed,
+        filters=asked.filters,
+        measure=asked.measure,
+        copied=_training_ngrams(path, model, asked.max_copy, asked.corpus),
+    )
+    samples = [
+        Sample(index, temperature, asked.stop)
+        for temperature in asked.temperatures
+        for index in range(asked.num_samples)
+    ]
+    return Texts(prompt.text, seed, generate(network, prompt.ids, samples, settings))
+
+
+def _note_vain_stops(model: Model, stops: Sequence[str]) -> None:
+    """Say which stop texts the model cannot write."""
+    for stop in stops:
+        unknown = sorted(set(stop) - set(model.vocabulary.characters))
+        if unknown:
+            note(f"The model never writes --stop {stop!r}: it knows no {unknown[0]!r}.")
+
+
+def _training_ngrams(
+    path: Path, model: Model, max_copy: int | None, corpus: str | None
+) -> NgramIndex | None:
+    """The n-grams that must not be continued as in the training text, if that is asked for.
+
+    Raises:
+        TextgenError: the training text is not there.
+    """
+    if max_copy is None:
+        return None
+    vocabulary = model.vocabulary
+    if corpus is not None:
+        # One more id than the vocabulary has stands for characters that it does not know.
+        dtype = id_dtype(len(vocabulary) + 1)
+        chunks = open_sources([corpus], model.cleaning)
+        ids = np.concatenate([vocabulary.lookup(chunk).astype(dtype) for chunk in chunks])
+    elif text := read_run_text(path, model):
+        ids = np.concatenate((text.train, text.holdout))
+    else:
+        raise TextgenError(
+            f"--max-copy needs the training text, and there is no text.ids that fits beside "
+            f"{path}. Give the text with --corpus FILE."
+        )
+    # No text can hold a longer run than itself.
+    return NgramIndex(ids, max_copy, len(vocabulary)) if max_copy < len(ids) else None
