@@ -92,7 +92,7 @@ def test_the_cuts_between_chunks_change_nothing(network: Network, sizes: tuple[i
     np.testing.assert_allclose(bits, whole[: len(text)], atol=1e-4)
 
 
-def test_gather_cuts_a_text_anew() -> None:
+def test_gather_cuts_a_text_into_equal_chunks() -> None:
     assert list(gather(["ab", "", "cdefgh", "i"], 3)) == ["abc", "def", "ghi"]
     assert list(gather(["ab", "cd"], 3)) == ["abc", "d"]
     assert list(gather([], 3)) == []

@@ -560,7 +560,7 @@ def test_a_model_is_found_by_name_by_folder_and_by_file(tmp_path: Path) -> None:
     assert find_model(str(model), tmp_path) == model
 
 
-def test_what_is_not_found_is_told_with_a_way_out(tmp_path: Path) -> None:
+def test_what_is_not_found_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(TextgenError, match="Train one first"):
         find_model(None, tmp_path / "none")
     make_run(tmp_path, "blake", 1000)

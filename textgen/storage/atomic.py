@@ -13,7 +13,7 @@ from textgen.messages import shown
 
 TEMPORARIES = ".textgen-*.tmp"
 
-_WAYS_OUT = {
+_FIXES = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some space",
     errno.EFBIG: "Allow larger files",
@@ -54,12 +54,10 @@ def atomic_write(
 
 
 def not_written(path: str | Path, error: OSError) -> TextgenError:
-    """What to tell when the system refused to write a file."""
-    way_out = _WAYS_OUT.get(error.errno or 0, "Check the disk and the folder")
+    """The error to raise when the system refused to write a file."""
+    fix = _FIXES.get(error.errno or 0, "Check the disk and the folder")
     kept = "" if error.errno == errno.ENOENT else "; what was saved before is unharmed"
-    return TextgenError(
-        f"Could not write {shown(path)}: {error.strerror or error}. {way_out}{kept}."
-    )
+    return TextgenError(f"Could not write {shown(path)}: {error.strerror or error}. {fix}{kept}.")
 
 
 def _replace(target: Path, data: bytes | Callable[[BinaryIO], object], keep: Path | None) -> None:

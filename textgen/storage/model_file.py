@@ -66,7 +66,7 @@ class Model:
 
 
 def check_size(config: ModelConfig, vocabulary_size: int) -> None:
-    """See that a model fits into a model file, before anything of its size is allocated.
+    """Check that a model fits into a model file, before anything of its size is allocated.
 
     Raises:
         TextgenError: it does not.

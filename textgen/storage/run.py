@@ -114,7 +114,7 @@ def holdout_characters(characters: int, split: float) -> int:
 
 
 def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> None:
-    """See that a text has at least one window to train on and one to hold out.
+    """Check that a text has at least one window to train on and one to hold out.
 
     Raises:
         TextgenError: it is too short; says how long it must be.
@@ -141,7 +141,7 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
 def check_memory(
     model: ModelConfig, train: TrainConfig, vocabulary_size: int, workers: int = 1
 ) -> None:
-    """See that training fits into this machine's memory, before the system ends it for that.
+    """Check that training fits into this machine's memory, before the system kills it.
 
     Weights, gradients and two moments of each; activations and their gradients. That is the
     least it can take.
@@ -215,7 +215,7 @@ def read_run(path: Path) -> Run:
             run = _run(schema.parse_json(file.read(size)))
     except schema.Refused as reason:
         raise TextgenError(
-            f"{shown(path)} cannot be used: {reason}. Train anew with --overwrite."
+            f"{shown(path)} cannot be used: {reason}. Train again with --overwrite."
         ) from None
     except OSError as error:
         raise TextgenError(f"Could not read {shown(path)}: {error.strerror or error}.") from error

@@ -133,8 +133,8 @@ def _not_found(given: Path, root: Path) -> str:
         return f"{shown(given)} is not a regular file."
     names = [run.name for run in runs(root)]
     close = get_close_matches(given.name, names, n=1)
-    way_out = f"Did you mean {close[0]}?" if close else f"Runs: {', '.join(names[:10]) or 'none'}."
-    return f"There is no run and no model file {shown(given)}. {way_out}"
+    hint = f"Did you mean {close[0]}?" if close else f"Runs: {', '.join(names[:10]) or 'none'}."
+    return f"There is no run and no model file {shown(given)}. {hint}"
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def lock_run(directory: Path) -> Iterator[None]:
 
 
 def _refuse_links(directory: Path) -> None:
-    """See that nothing in a run, which may come from anybody, leads out of it."""
+    """Check that nothing in a run, which may come from anybody, leads out of it."""
     for folder, folders, files in os.walk(directory):
         for name in (*folders, *files):
             path = Path(folder, name)

@@ -134,7 +134,7 @@ def read_state(path: str | Path) -> SavedState:
             return state
     if not reasons:
         raise TextgenError(f"There is no saved state at {shown(newest)}, so nothing to resume.")
-    raise TextgenError(" ".join([*reasons, "Train anew with another --name."]))
+    raise TextgenError(" ".join([*reasons, "Train again under another --name."]))
 
 
 def _read_one(path: Path) -> SavedState:
@@ -203,7 +203,7 @@ def _read_arrays(
 
 
 def check_arrays(arrays: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]) -> None:
-    """See that a state's arrays have the names, shapes and dtypes of those in `like`.
+    """Check that a state's arrays have the names, shapes and dtypes of those in `like`.
 
     Raises:
         TextgenError: they have not, so the state is not of this run.
@@ -216,7 +216,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray
         raise TextgenError(
             f"The saved state is not of this run: the array {schema.brief(name)} is "
             f"{found.get(name, 'missing')}, not {wanted.get(name, 'expected')}. "
-            "Train anew with another --name."
+            "Train again under another --name."
         )
 
 

@@ -79,7 +79,7 @@ class Streams:
     """Targets every: `batch_size` readers go round the text, evenly spaced.
 
     Reader r stands at `r / batch_size` of the text plus an offset by seed, moves on by one
-    window a step and goes on at the start when it meets the end, so batch k follows batch
+    window a step and wraps around at the end, so batch k follows batch
     k - 1 in every row and the recurrent state can be carried for ever.
 
     Attributes:
