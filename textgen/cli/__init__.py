@@ -18,7 +18,7 @@ COMMANDS = {
     "inspect": "Show what a model finds surprising in a text.",
     "info": "Describe a model, or list the runs.",
     "report": "Write a page about a run.",
-    "page": "Write a page that writes: one HTML file with the model inside.",
+    "page": "Write a web page that generates text, with the model inside.",
 }
 
 

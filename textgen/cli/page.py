@@ -21,11 +21,11 @@ from textgen.messages import shown
 @click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
 @click.option("--force", is_flag=True, help="Write a page of more than 64 MB.")
 def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> None:
-    """Write a page that writes: one HTML file with the model inside.
+    """Write a web page that generates text: one HTML file with the model inside.
 
     MODEL is the name of a run, a run directory or a .keras file; the newest run by default.
     The page needs nothing but a browser: no network, no server, no Python. Its path is
-    printed on stdout.
+    printed to stdout.
     """
     one_blas_thread()
     utf8_stdout()
