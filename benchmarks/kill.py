@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -24,9 +25,9 @@ from support.killing import SAVE, START, STEP, Trainer, check_loads, contents, k
 from textgen.corpus.sources import builtin_files
 
 CHARACTERS = 6000
-KINDS = {
-    "lstm": ["--dropout", "0.3", "--epochs", "60"],
-    "gru": ["--cell", "gru", "--targets", "last", "--step", "5", "--epochs", "16"],
+KINDS: dict[str, dict[str, Any]] = {
+    "lstm": {"dropout": 0.3, "epochs": 60},
+    "gru": {"cell": "gru", "targets": "last", "step": 5, "epochs": 16},
 }
 
 
@@ -58,7 +59,7 @@ def kill_many(
     lives = []
     for kind, options in KINDS.items():
         begun = time.monotonic()
-        whole = Trainer(folder, f"whole-{kind}", *options)
+        whole = Trainer(folder, f"whole-{kind}", **options)
         whole.finish()
         wholes[kind] = contents(whole.run)
         lives.append(time.monotonic() - begun)
@@ -69,7 +70,7 @@ def kill_many(
     runs = 0
     while True:
         kind = list(KINDS)[runs % len(KINDS)]
-        trainer = Trainer(folder, f"run-{runs}", *KINDS[kind])
+        trainer = Trainer(folder, f"run-{runs}", **KINDS[kind])
         last = kill_until_done(trainer, kills - fell.total(), chance, max(lives), fell, failures)
         runs += 1
         if differ(trainer, wholes[kind]):

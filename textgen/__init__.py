@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textgen.corpus.preparing import prepare
     from textgen.errors import TextgenError
-    from textgen.library import Model, load
+    from textgen.library.model import Model, load
+    from textgen.library.train import Run, train
 
-__all__ = ["Model", "TextgenError", "load", "prepare"]
+__all__ = ["Model", "Run", "TextgenError", "load", "prepare", "train"]
 
 _MODULES = {
-    "Model": "textgen.library",
+    "Model": "textgen.library.model",
+    "Run": "textgen.library.train",
     "TextgenError": "textgen.errors",
-    "load": "textgen.library",
+    "load": "textgen.library.model",
     "prepare": "textgen.corpus.preparing",
+    "train": "textgen.library.train",
 }
 
 

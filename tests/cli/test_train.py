@@ -100,7 +100,9 @@ def test_log_and_samples_are_kept(trained: Path) -> None:
     assert [float(row["passes"]) for row in rows] == [1, 2, 3]
     assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
     samples = sorted((run / "samples").iterdir())
-    assert [path.name for path in samples] == [f"epoch-000{number}.txt" for number in (1, 2, 3)]
+    assert [path.name for path in samples] == [
+        f"evaluation-000{number}.txt" for number in (1, 2, 3)
+    ]
     assert len(samples[-1].read_text()) >= 500
 
 
@@ -187,7 +189,7 @@ def test_an_interrupted_run_is_saved_and_continued(invoke: Command, tmp_path: Pa
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("epoch 1"):
+        if line.startswith("pass 1"):
             break
     process.send_signal(signal.SIGINT)
     assert "--resume" in process.stderr.read()

@@ -44,7 +44,7 @@ def test_each_stream_goes_on_where_it_was() -> None:
 def test_streams_cover_the_text_in_an_epoch() -> None:
     ids = np.arange(5000, dtype=np.uint16)
     streams = Streams(ids, batch_size=4, seq_length=10, seed=1)
-    seen = [streams.batch(step).inputs for step in range(streams.steps_per_epoch)]
+    seen = [streams.batch(step).inputs for step in range(streams.steps_per_pass)]
     assert set(np.unique(seen)) == set(range(5000))
 
 
@@ -58,7 +58,7 @@ def test_the_first_step_starts_fresh_and_few_others() -> None:
 def test_windows_cover_every_start_once_in_an_epoch() -> None:
     ids = np.arange(2000, dtype=np.uint16)
     windows = Windows(ids, batch_size=7, seq_length=40, step=3, seed=1)
-    batches = [windows.batch(step) for step in range(windows.steps_per_epoch)]
+    batches = [windows.batch(step) for step in range(windows.steps_per_pass)]
     starts = np.concatenate([batch.inputs[:, 0] for batch in batches])[: windows.count]
     assert sorted(starts) == list(range(0, 2000 - 40, 3))
     for batch in batches:
@@ -67,7 +67,7 @@ def test_windows_cover_every_start_once_in_an_epoch() -> None:
 
 def test_windows_come_in_another_order_each_epoch() -> None:
     windows = Windows(IDS, batch_size=32, seq_length=40, step=3, seed=1)
-    first, second = windows.batch(0), windows.batch(windows.steps_per_epoch)
+    first, second = windows.batch(0), windows.batch(windows.steps_per_pass)
     assert not np.array_equal(first.inputs, second.inputs)
 
 
@@ -104,7 +104,7 @@ def test_a_sparse_file_of_100_gb_can_be_indexed(tmp_path: Path, kind: type) -> N
     ids = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
     options = {"step": 3} if kind is Windows else {}
     batches = kind(ids=ids, batch_size=4, seq_length=64, seed=1, **options)
-    assert batches.batch(batches.steps_per_epoch - 1).inputs.shape == (4, 64)
+    assert batches.batch(batches.steps_per_pass - 1).inputs.shape == (4, 64)
     assert batches.batch(10**9).inputs.shape == (4, 64)
     if kind is Windows:
         last = permute(np.arange(5), batches.count, 1, 0)

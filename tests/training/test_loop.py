@@ -1,56 +1,34 @@
-"""The training loop: exact resume, early stopping, what is kept."""
+"""The training loop: exact resume, early stopping, callbacks, what is kept."""
 
+import csv
 import itertools
 import json
-import os
-import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from support.training import Interrupt, train
 
-from textgen.cli.bar import Reporter
-from textgen.cli.signals import Stopped
-from textgen.config import Cleaning, TrainConfig
+from textgen.config import TrainConfig
 from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import read_state
 from textgen.text.encoding import open_ids
-from textgen.training.loop import Progress, Training, learning_rate
-from textgen.training.new_run import Request, earlier_run, new_run
+from textgen.training.rate import learning_rate
+from textgen.training.stopping import Interrupted
 
 TINY = {"units": (9, 7), "seq_length": 16, "batch_size": 8, "epochs": 2, "dropout": 0.3}
 
 
-class Interrupt(keras.callbacks.Callback):
-    """A real SIGINT after so many steps of this session."""
-
-    def __init__(self, steps: int):
-        super().__init__()
-        self.steps = steps
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.steps -= 1
-        if self.steps == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+def log_of(run: RunDirectory) -> list[dict[str, str]]:
+    """The rows of log.csv."""
+    return list(csv.DictReader(run.log.read_text().splitlines()))
 
 
-def request(name: str, **given: Any) -> Request:
-    return Request(("test",), "test", name, False, None, Cleaning(), given)
-
-
-def train(root: Path, name: str, text: str | None, interrupt: int = 0, **given: Any) -> Progress:
-    """Train the run `name` under `root`: a new one on `text`, or the earlier one."""
-    asked = request(name, **given)
-    opened = new_run(asked, [text], root) if text else earlier_run(asked, None, root)
-    with opened as (directory, run, *_):
-        ids = open_ids(directory.text, len(run.vocabulary))
-        callbacks = [Interrupt(interrupt)] if interrupt else []
-        training = Training(directory, run, ids, time.monotonic(), Reporter(), callbacks)
-        return training.train()
+def losses(run: RunDirectory) -> list[tuple[str, str, str]]:
+    """What log.csv holds, without times."""
+    return [(row["evaluation"], row["train_loss"], row["val_loss"]) for row in log_of(run)]
 
 
 def state_bytes(run: RunDirectory) -> dict[str, bytes]:
@@ -72,10 +50,10 @@ def test_resume_is_exact(
     options = TINY | {"cell": cell, "targets": targets, "step": 3, "precision": precision}
     options |= {"input_dropout": 0.1, "weight_dropout": 0.2}
     text = story[:4000]
-    whole = train(tmp_path, "whole", text, **options)
-    with pytest.raises(Stopped):
-        train(tmp_path, "broken", text, interrupt=7, **options)
-    broken = train(tmp_path, "broken", None)
+    whole = train(tmp_path, "whole", text, **options).progress
+    with pytest.raises(Interrupted):
+        train(tmp_path, "broken", text, Interrupt(7), **options)
+    broken = train(tmp_path, "broken", None).progress
 
     one, other = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
     assert state_bytes(one) == state_bytes(other)
@@ -84,15 +62,14 @@ def test_resume_is_exact(
     assert [path.read_bytes() for path in sorted(one.samples.iterdir())] == [
         path.read_bytes() for path in sorted(other.samples.iterdir())
     ]
-    columns = [line.split(",")[-3:] for line in one.log.read_text().splitlines()]
-    assert columns == [line.split(",")[-3:] for line in other.log.read_text().splitlines()]
+    assert losses(one) == losses(other)
 
 
 def test_resume_is_exact_with_adamw(tmp_path: Path, story: str) -> None:
     options = TINY | {"optimizer": "adamw"}
     train(tmp_path, "whole", story[:4000], **options)
-    with pytest.raises(Stopped):
-        train(tmp_path, "broken", story[:4000], interrupt=11, **options)
+    with pytest.raises(Interrupted):
+        train(tmp_path, "broken", story[:4000], Interrupt(11), **options)
     train(tmp_path, "broken", None)
     paths = [RunDirectory(tmp_path / name) for name in ("whole", "broken")]
     assert state_bytes(paths[0]) == state_bytes(paths[1])
@@ -103,7 +80,7 @@ def test_resume_is_exact_with_adamw(tmp_path: Path, story: str) -> None:
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
     """On a short text a network soon learns by heart, and the hold-out loss turns up."""
     options = TINY | {"units": (64,), "dropout": 0.0, "learning_rate": 0.03, "epochs": 200}
-    progress = train(tmp_path, "x", story[:3000], **options, patience=3)
+    progress = train(tmp_path, "x", story[:3000], **options, patience=3).progress
     assert progress.waited == 3
     assert progress.evaluations < 200
     assert progress.best < progress.val_loss
@@ -111,19 +88,19 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
 
 
 def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path, story: str) -> None:
-    first = train(tmp_path, "x", story[:4000], **TINY)
-    more = train(tmp_path, "x", None, epochs=3)
+    first = train(tmp_path, "x", story[:4000], **TINY).progress
+    more = train(tmp_path, "x", None, epochs=3).progress
     assert more.step == first.step * 3 // 2
 
 
 def test_settings_that_were_dropped_are_ignored(tmp_path: Path, story: str) -> None:
     """Textgen 0.1.0 wrote them, though no option changed them."""
-    first = train(tmp_path, "x", story[:4000], **TINY)
+    first = train(tmp_path, "x", story[:4000], **TINY).progress
     path = tmp_path / "x/run.json"
     settings = json.loads(path.read_text())
     settings["train"] |= {"weight_decay": 0.0, "averaging": 0.0}
     path.write_text(json.dumps(settings))
-    more = train(tmp_path, "x", None, epochs=3)
+    more = train(tmp_path, "x", None, epochs=3).progress
     assert more.step == first.step * 3 // 2
 
 
@@ -144,9 +121,72 @@ def test_the_loss_of_training_is_that_of_the_saved_model(tmp_path: Path, story: 
 
     for targets in ("every", "last"):
         options = TINY | {"targets": targets}
-        progress = train(tmp_path, targets, story[:8000], **options)
+        progress = train(tmp_path, targets, story[:8000], **options).progress
         model = load_model(tmp_path / targets / "model.keras")
         ids = open_ids(tmp_path / targets / "text.ids", len(model.vocabulary))
         holdout = ids[model.provenance["train_characters"] :]
         bits = holdout_bits(Network(model.config, model.weights), holdout)
         assert np.nanmean(bits) * np.log(2) == pytest.approx(progress.best, abs=1e-5)
+
+
+# Callbacks: Keras's own, and a user's
+
+
+class LessEachTime(keras.callbacks.Callback):
+    """A user's callback: halves the learning rate at each evaluation, and ends training."""
+
+    def __init__(self, evaluations: int):
+        super().__init__()
+        self.evaluations = evaluations
+        self.began: list[int] = []
+        self.ended: list[int] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.began.append(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.ended.append(epoch)
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = float(optimizer.learning_rate) / 2
+        self.model.stop_training = epoch + 1 == self.evaluations
+
+
+def test_a_callback_of_the_users_own_is_heeded(tmp_path: Path, story: str) -> None:
+    own = LessEachTime(3)
+    progress = train(tmp_path, "x", story[:4000], own, **TINY | {"epochs": 50}).progress
+    assert own.began == own.ended == [0, 1, 2]
+    assert progress.evaluations == 3
+    assert progress.rate_factor == pytest.approx(1 / 8)
+    resumed = train(tmp_path, "x", None, LessEachTime(4)).progress
+    assert resumed.evaluations == 4
+    assert resumed.rate_factor == pytest.approx(1 / 16)
+
+
+def test_the_learning_rate_of_a_callback_is_a_factor_on_the_schedule(
+    tmp_path: Path, story: str
+) -> None:
+    for name, callbacks in (("plain", []), ("less", [LessEachTime(99)])):
+        train(tmp_path, name, story[:4000], *callbacks, **TINY | {"epochs": 4})
+    plain, less = (log_of(RunDirectory(tmp_path / name)) for name in ("plain", "less"))
+    for number, (one, other) in enumerate(zip(plain, less, strict=True)):
+        expected = float(one["learning_rate"]) / 2 ** (number + 1)
+        assert float(other["learning_rate"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_early_stopping_of_keras(tmp_path: Path, story: str) -> None:
+    stopping = keras.callbacks.EarlyStopping(min_delta=100.0, patience=2, restore_best_weights=True)
+    progress = train(tmp_path, "x", story[:4000], stopping, **TINY | {"epochs": 50}).progress
+    assert progress.evaluations == 3
+
+
+def test_reduce_on_plateau_of_keras(tmp_path: Path, story: str) -> None:
+    reducing = keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=1, min_delta=100.0)
+    progress = train(tmp_path, "x", story[:4000], reducing, **TINY | {"epochs": 3}).progress
+    assert progress.rate_factor == pytest.approx(0.01, rel=1e-3)
+
+
+def test_tensorboard_of_keras(tmp_path: Path, story: str) -> None:
+    board = keras.callbacks.TensorBoard(tmp_path / "board")
+    train(tmp_path, "x", story[:4000], board, **TINY)
+    events = list((tmp_path / "board").rglob("events.out.tfevents.*"))
+    assert any(b"epoch_loss" in path.read_bytes() for path in events)

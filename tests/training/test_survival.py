@@ -17,14 +17,11 @@ import pytest
 import tensorflow as tf
 from support.commands import Command
 from support.killing import Trainer, check_loads, contents, kill_once
+from support.training import train
 
-from textgen.cli.bar import Reporter
-from textgen.config import Cleaning
 from textgen.errors import TextgenError
 from textgen.storage.run_folder import RunDirectory
-from textgen.text.encoding import open_ids
-from textgen.training.loop import Progress, Training, full_memory_told
-from textgen.training.new_run import Request, earlier_run, new_run
+from textgen.training.loop import memory_errors_explained
 
 Starter = Callable[..., subprocess.Popen[bytes]]
 SMALL = ("--units", "16", "--seq-length", "16", "--batch-size", "32")
@@ -43,9 +40,9 @@ def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, story: str) -> None:
     (tmp_path / "text.txt").write_text(story[:3000])
-    whole = Trainer(tmp_path, "whole", "--epochs", "20")
+    whole = Trainer(tmp_path, "whole", epochs=20)
     whole.finish()
-    broken = Trainer(tmp_path, "broken", "--epochs", "20")
+    broken = Trainer(tmp_path, "broken", epochs=20)
     chance = random.Random(1)
     for _ in range(3):
         kill_once(broken, chance, 8.0)
@@ -135,17 +132,8 @@ class Break(keras.callbacks.Callback):
         self.action = action
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if epoch == 2:
+        if epoch == 1:
             self.action()
-
-
-def train(root: Path, text: str | None, *callbacks: keras.callbacks.Callback) -> Progress:
-    """Train the run x under `root`: a new one on `text`, or the earlier one."""
-    request = Request(("test",), "test", "x", False, None, Cleaning(), TINY if text else {})
-    opened = new_run(request, [text], root) if text else earlier_run(request, None, root)
-    with opened as (directory, run, *_):
-        ids = open_ids(directory.text, len(run.vocabulary))
-        return Training(directory, run, ids, time.monotonic(), Reporter(), callbacks).train()
 
 
 @pytest.fixture
@@ -174,10 +162,10 @@ def fill(disk: Path) -> None:
 
 def test_a_disk_that_fills_up(small_disk: Path, story: str) -> None:
     with pytest.raises(TextgenError, match=r"No space left.*unharmed"):
-        train(small_disk, story[:4000], Break(lambda: fill(small_disk)))
+        train(small_disk, "x", story[:4000], Break(lambda: fill(small_disk)), **TINY)
     check_loads(RunDirectory(small_disk / "x"))
     (small_disk / "filling").unlink()
-    assert train(small_disk, None).evaluations == 4
+    assert train(small_disk, "x", None).progress.evaluations == 4
 
 
 def test_a_disk_that_is_too_small_for_the_text(small_disk: Path, invoke: Command) -> None:
@@ -197,10 +185,16 @@ def test_a_folder_that_becomes_read_only(tmp_path: Path, story: str) -> None:
         if subprocess.run(f"chattr -i {tmp_path}", shell=True, check=False).returncode:
             pytest.skip("root writes where it likes, and this disk has no immutable folders")
     with pytest.raises(TextgenError, match="Make the folder writable"):
-        train(tmp_path, story[:4000], Break(lambda: subprocess.run(protect, check=True)))
+        train(
+            tmp_path,
+            "x",
+            story[:4000],
+            Break(lambda: subprocess.run(protect, check=True)),
+            **TINY,
+        )
     subprocess.run(free, check=True)
     check_loads(run)
-    assert train(tmp_path, None).evaluations == 4
+    assert train(tmp_path, "x", None).progress.evaluations == 4
 
 
 def put_a_file_in_the_way(run: RunDirectory) -> None:
@@ -209,22 +203,27 @@ def put_a_file_in_the_way(run: RunDirectory) -> None:
     run.samples.touch()
 
 
+def test_a_log_that_is_deleted_is_written_again(tmp_path: Path, story: str) -> None:
+    run = RunDirectory(tmp_path / "x")
+    train(tmp_path, "x", story[:4000], Break(run.log.unlink), **TINY)
+    assert len(run.log.read_text().splitlines()) == 1 + TINY["epochs"]
+
+
 @pytest.mark.parametrize(
     ("action", "told"),
     [
         (lambda run: shutil.rmtree(run.path), "The folder is gone"),
         (lambda run: run.path.rename(run.path.parent / "y"), "The folder is gone"),
-        (lambda run: run.log.unlink(), "log.csv"),
         (put_a_file_in_the_way, "samples"),
     ],
-    ids=["deleted", "moved", "without its log", "with a file for a folder"],
+    ids=["deleted", "moved", "with a file for a folder"],
 )
 def test_a_run_that_changes_under_the_trainer(
     tmp_path: Path, story: str, action: Callable[[RunDirectory], object], told: str
 ) -> None:
     run = RunDirectory(tmp_path / "x")
     with pytest.raises(TextgenError, match=told) as caught:
-        train(tmp_path, story[:4000], Break(lambda: action(run)))
+        train(tmp_path, "x", story[:4000], Break(lambda: action(run)), **TINY)
     assert "\n" not in str(caught.value)
     check_loads(run)
 
@@ -261,5 +260,5 @@ def test_a_hold_out_loss_that_is_no_number_stops(invoke: Command, tmp_path: Path
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(1 << 55), lambda: tf.fill([1 << 50], 1.0)])
 def test_memory_that_does_not_suffice_is_told_in_a_line(ask: Callable[[], object]) -> None:
-    with pytest.raises(TextgenError, match="fewer --units"), full_memory_told():
+    with pytest.raises(TextgenError, match="fewer --units"), memory_errors_explained():
         ask()

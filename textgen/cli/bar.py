@@ -1,72 +1,68 @@
 """What a person sees of a run in training: a bar on a terminal, plain lines elsewhere."""
 
-import math
 import sys
 import time
-from dataclasses import dataclass
+from shlex import quote
 
 from tqdm import tqdm
+
+from textgen.messages import bits
+from textgen.training.reporter import Reporter, Status
 
 LINE_SECONDS = 10.0  # between two plain lines
 BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands.
+def place(status: Status) -> str:
+    """The pass over the text, as a person counts it."""
+    whole = status.passes == int(status.passes)
+    of = "" if status.epochs is None else f"/{status.epochs}"
+    return f"pass {status.passes:.{0 if whole else 1}f}{of}"
+
+
+def figures(status: Status) -> str:
+    """Loss, bits per character and speed."""
+    text = f"loss {status.loss:.3f}  {bits(status.loss):.2f} bpc"
+    if status.chars_per_second:  # not known before the second step
+        text += f"  {status.chars_per_second:,.0f} characters/s"
+    return text
+
+
+class Quiet(Reporter):
+    """Shows nothing: `--quiet`.
 
     Attributes:
-        done: share of the run, 0 to 1.
-        passes: epochs done, with their fraction.
-        epochs: how many there will be, or None.
-        loss: mean training loss since the latest evaluation, nats a character.
-        chars_per_second: characters trained per second of training steps.
-        spent: seconds since the start.
+        name: of the run, once it has one.
     """
 
-    done: float
-    passes: float
-    epochs: int | None
-    loss: float
-    chars_per_second: float
-    spent: float
-
-    @property
-    def place(self) -> str:
-        """The epoch, as a person counts it."""
-        of = "" if self.epochs is None else f"/{self.epochs}"
-        return f"epoch {self.passes:.{0 if self.passes == int(self.passes) else 1}f}{of}"
-
-    @property
-    def figures(self) -> str:
-        """Loss, bits per character and speed."""
-        figures = f"loss {self.loss:.3f}  {self.loss / math.log(2):.2f} bpc"
-        if self.chars_per_second:  # not known before the second step
-            figures += f"  {self.chars_per_second:,.0f} characters/s"
-        return figures
-
-
-class Reporter:
-    """Tells nothing: `--quiet`."""
+    name: str | None = None
 
     def note(self, line: str) -> None:
-        """Tell one line."""
+        """Show one line."""
 
-    def step(self, status: Status) -> None:
-        """A step is done."""
+    def opened(self, name: str) -> None:
+        """Remember what can be continued."""
+        self.name = name
 
-    def evaluated(self, status: Status, val_loss: float, best: bool) -> None:
-        """The hold-out loss (nats a character) is known."""
+    def stopped(self, saved: float | None = None) -> None:
+        """Say how to continue a run that has its name.
 
-    def close(self) -> None:
-        """The run is over."""
+        Args:
+            saved: `time.monotonic()` when all was last saved, if that was not just now.
+        """
+        if self.name is None:
+            return
+        minutes = 0.0 if saved is None else (time.monotonic() - saved) / 60
+        lost = f" The last {minutes:.1f} minutes are lost." if minutes > 0.1 else ""
+        self.note(f"Stopped.{lost} Continue: textgen train --resume --name {quote(self.name)}")
+        self.close()
 
 
-class Notes(Reporter):
-    """Tells notes only, on stderr: a worker that is not the chief."""
+class Notes(Quiet):
+    """Shows notes only, on stderr: a worker that is not the chief."""
 
     def note(self, line: str) -> None:
-        """Tell one line."""
+        """Show one line."""
         print(line, file=sys.stderr, flush=True)
 
 
@@ -74,22 +70,20 @@ class Lines(Notes):
     """Plain lines on stderr, one every few seconds."""
 
     def __init__(self) -> None:
-        self.told = time.monotonic()
+        self.shown = time.monotonic()
 
     def step(self, status: Status) -> None:
-        """Tell where the run stands, if it is time."""
-        if time.monotonic() - self.told < LINE_SECONDS:
+        """Show where the run stands, if it is time."""
+        if time.monotonic() - self.shown < LINE_SECONDS:
             return
-        self.told = time.monotonic()
+        self.shown = time.monotonic()
         left = status.spent * (1 - status.done) / max(status.done, 1e-9)
-        self.note(f"{status.place}  {status.figures}  {tqdm.format_interval(left)} left")
+        self.note(f"{place(status)}  {figures(status)}  {tqdm.format_interval(left)} left")
 
     def evaluated(self, status: Status, val_loss: float, best: bool) -> None:
-        """Tell the hold-out loss."""
+        """Show the hold-out loss."""
         mark = "  best so far" if best else ""
-        self.note(
-            f"{status.place}  hold-out {val_loss:.3f} nats  {val_loss / math.log(2):.3f} bpc{mark}"
-        )
+        self.note(f"{place(status)}  hold-out {val_loss:.3f} nats  {bits(val_loss):.3f} bpc{mark}")
 
 
 class Bar(Lines):
@@ -100,15 +94,15 @@ class Bar(Lines):
         self.bar: tqdm | None = None
 
     def note(self, line: str) -> None:
-        """Tell one line above the bar."""
+        """Show one line above the bar."""
         tqdm.write(line, file=sys.stderr)
 
     def step(self, status: Status) -> None:
         """Move the bar."""
         if self.bar is None:  # only now, because stderr is another file while Keras runs
             self.bar = tqdm(total=1.0, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
-        self.bar.set_description_str(f"{status.place} ", refresh=False)
-        self.bar.set_postfix_str(status.figures, refresh=False)
+        self.bar.set_description_str(f"{place(status)} ", refresh=False)
+        self.bar.set_postfix_str(figures(status), refresh=False)
         self.bar.update(status.done - self.bar.n)
 
     def close(self) -> None:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.signals import ended_by_signals
 from textgen.errors import TextgenError
 from textgen.training.distributed.cluster import Cluster, check_addresses, cluster_of_environment
+from textgen.training.stopping import Stopping
 
 if TYPE_CHECKING:
     from textgen.training.distributed.devices import Devices
@@ -105,12 +105,12 @@ def cluster_of(workers: tuple[str, ...] | None, index: int | None) -> Cluster | 
 
 
 def find_devices(
-    cluster: Cluster | None, wanted: int | str | None, join_timeout: float
+    cluster: Cluster | None, wanted: int | str | None, join_timeout: float, stop: Stopping
 ) -> "Devices | None":
     """The devices to train on; None for one, for which TensorFlow need not be asked yet."""
     if cluster is None and wanted in (None, 1):
         return None
-    with ended_by_signals():
+    with stop.at_once():
         from textgen.training.distributed.devices import joined, several
 
         if cluster is None:

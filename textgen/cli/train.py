@@ -1,42 +1,28 @@
 """`textgen train`."""
 
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from json import dumps
-from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from textgen.cli.bar import Bar, Lines, Notes, Quiet
 from textgen.cli.machines import cluster_of, find_devices, machine_options
-from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.cli.native import native_stderr_muted
+from textgen.cli.options import cleaning_options, source_arguments
 from textgen.cli.settings import setting_options
-from textgen.cli.signals import Stopped, ended_by_signals, stop_on_signals
+from textgen.cli.signals import Stopped, StopSignals, stop_on_signals
+from textgen.cli.summary import summary, summary_lines
 from textgen.cli.terminal import notes_to, one_blas_thread
-from textgen.config import PRESETS, Cleaning
+from textgen.config import PRESETS
 from textgen.errors import TextgenError
-from textgen.training.native import native_stderr_muted
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from textgen.cli.bar import Reporter
-    from textgen.storage.run import Run
-    from textgen.storage.run_folder import RunDirectory
-    from textgen.training.distributed.devices import Devices
-    from textgen.training.loop import Progress
-    from textgen.training.new_run import Request
+from textgen.training.stopping import Interrupted
 
 # The command began when the interpreter did, about as long ago as the CPU time it has used.
 STARTED = time.monotonic() - time.process_time()
-BUILTIN = "builtin:runaway-echo"
-# A last hold-out loss above the best one by this factor is no chance.
-TURNED_UP = 1.01
 
 
 @click.command()
@@ -81,9 +67,9 @@ def train(
     its model.keras holds the best weights so far.
     """
     if options["minutes"] and options["epochs"]:
-        raise click.UsageError("--minutes and --epochs cannot both say when to stop.")
+        raise click.UsageError("Use either --minutes or --epochs, not both.")
     if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other.")
+        raise click.UsageError("Use either --resume or --overwrite, not both.")
     if tensorboard and find_spec("tensorboard") is None:
         raise TextgenError(
             "--tensorboard needs the package tensorboard. "
@@ -91,211 +77,45 @@ def train(
         )
     cluster = cluster_of(workers, worker_index)
     one_blas_thread()
-    reporter = make_reporter(quiet, cluster is None or cluster.index == 0)
-    stop_on_signals()
-    with native_stderr_muted() if cluster or devices else nullcontext():
-        found = find_devices(cluster, devices, join_timeout)
-        try:
-            with opened(sources, name, resume, overwrite, options, reporter, found) as run:
-                progress, seconds = run_training(*run, reporter, tensorboard, found)
-        except Stopped as stopped:
-            os._exit(stopped.status)  # all is saved, and TensorFlow may take seconds to shut down
-    if found is None or found.is_chief:
-        tell(*run[:2], progress, seconds, reporter, json)
+    chief = cluster is None or cluster.index == 0
+    reporter = make_reporter(quiet, chief)
+    stop = StopSignals(lambda: reporter.stopped(stop.saved))
+    with stop.at_once():
+        from textgen.training.plan import Request
+        from textgen.training.session import train as train_run
 
-
-def tell(
-    directory: "RunDirectory",
-    run: "Run",
-    progress: "Progress",
-    seconds: float,
-    reporter: "Reporter",
-    json: bool,
-) -> None:
-    """Print the summary."""
-    summary = summarize(directory, run, progress, seconds)
-    for line in filter(None, summary_lines(directory, run, progress, summary)):
-        reporter.note(line)
-    if json:
-        click.echo(dumps(summary))
-
-
-def stopped_line(directory: "RunDirectory") -> str:
-    """How to continue a run that was stopped."""
-    return f"Stopped. Continue: textgen train --resume --name {quote(directory.name)}"
-
-
-@contextmanager
-def continuation_told(directory: "RunDirectory", reporter: "Reporter") -> "Iterator[None]":
-    """While entered, a signal that ends the command lets it say how to continue."""
-    try:
-        yield
-    except Stopped:
-        reporter.note(stopped_line(directory))
-        raise
-
-
-def make_reporter(quiet: bool, speaks: bool) -> "Reporter":
-    """A bar on a terminal, lines elsewhere; notes for a worker that does not speak for all."""
-    from textgen.cli import bar as progress
-
-    if quiet:
-        return progress.Reporter()
-    if not speaks:
-        return progress.Notes()
-    return progress.Bar() if sys.stderr.isatty() else progress.Lines()
-
-
-@contextmanager
-def opened(
-    sources: tuple[str, ...],
-    name: str | None,
-    resume: bool,
-    overwrite: bool,
-    options: dict[str, Any],
-    reporter: "Reporter",
-    devices: "Devices | None",
-) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
-    """The run directory to train in, new or to be continued, with its lock held; and its ids."""
-    with ended_by_signals():
-        from textgen.corpus import open_sources, source_names, source_stem
-        from textgen.training.new_run import Request
-
-    unnamed = not sources and not resume
-    if unnamed:
-        sources = (BUILTIN,)
-    encoding, keep = options.pop("encoding"), options.pop("keep_boilerplate")
-    speaks = devices is None or devices.is_chief
-
-    def read(cleaning: Cleaning) -> "Iterator[str]":
-        with notes_to(reporter.note if speaks else lambda line: None):
-            return open_sources(sources, cleaning, encoding, keep)
-
-    given = {key: value for key, value in options.items() if value is not None and key != "preset"}
-    preset = PRESETS.get(options["preset"])
     request = Request(
-        corpus=tuple(source_names(sources)),
-        stem=source_stem(sources) if sources else "",
+        sources=sources,
         name=name,
+        resume=resume,
         overwrite=overwrite,
-        preset=options["preset"],
-        cleaning=cleaning_of(
-            click.get_current_context(), preset.cleaning if preset else Cleaning()
-        ),
-        given=given,
-        replicas=devices.replicas if devices else 1,
-        workers=devices.workers if devices else 1,
+        preset=options.pop("preset"),
+        encoding=options.pop("encoding"),
+        keep_boilerplate=options.pop("keep_boilerplate"),
+        given={key: value for key, value in options.items() if value is not None},
     )
-    reading = read if sources else None
-    run = opened_here(request, reading, resume, unnamed, reporter)
-    if devices is not None and not devices.alone:
-        from textgen.training.distributed.workers import opened_together
-
-        run = opened_together(devices, run, reading)
-    with run as mine:
-        if speaks:
-            yield mine
-            return
-        with continuation_told(mine[0], reporter):
-            yield mine
-
-
-@contextmanager
-def opened_here(
-    request: "Request",
-    read: "Callable[[Cleaning], Iterator[str]] | None",
-    resume: bool,
-    unnamed: bool,
-    reporter: "Reporter",
-) -> "Iterator[tuple[RunDirectory, Run, np.ndarray]]":
-    """The run of this process alone, or of the chief."""
-    from textgen.storage.run_folder import ROOT, RunDirectory
-    from textgen.text.encoding import open_ids
-    from textgen.training.new_run import earlier_run, new_run
-
-    name = request.name
-    if resume and (read is None or name is None or RunDirectory(ROOT / name).settings.exists()):
-        with earlier_run(request, read) as (directory, run), continuation_told(directory, reporter):
-            reporter.note(f"Continuing the run {directory.path}.")
-            yield directory, run, open_ids(directory.text, len(run.vocabulary))
-        return
-    assert read is not None
-    with (
-        new_run(request, read(request.cleaning)) as (directory, run, choice),
-        continuation_told(directory, reporter),
-    ):
-        if unnamed:
-            reporter.note(f"No source was named, so {BUILTIN} is taken.")
-        if choice:
-            reporter.note(choice)
-        yield directory, run, open_ids(directory.text, len(run.vocabulary))
-
-
-def run_training(
-    directory: "RunDirectory",
-    run: "Run",
-    ids: "np.ndarray",
-    reporter: "Reporter",
-    tensorboard: bool,
-    devices: "Devices | None",
-) -> "tuple[Progress, float]":
-    """Train with Keras, whose import takes seconds; returns the progress and seconds spent."""
-    with native_stderr_muted():
-        with ended_by_signals(lambda: reporter.note(stopped_line(directory))):
-            from textgen.training.loop import Training, tensorboard_callback
-
-            writes = devices is None or devices.is_chief
-            callbacks = [tensorboard_callback(directory)] if tensorboard and writes else []
-            training = Training(directory, run, ids, STARTED, reporter, callbacks, devices)
+    stop_on_signals()
+    with notes_to(reporter.note if chief else lambda line: None), native_stderr_muted():
         try:
-            return training.train(), training.spent
-        finally:
-            reporter.close()
+            found = find_devices(cluster, devices, join_timeout, stop)
+            trained = train_run(
+                request, reporter, stop, found, tensorboard=tensorboard, started=STARTED
+            )
+        except (Stopped, Interrupted) as stopped:
+            reporter.stopped()
+            # All is saved, and TensorFlow may take seconds to shut down.
+            os._exit(128 + stopped.signal)
+    if chief:
+        for line in summary_lines(trained):
+            reporter.note(line)
+        if json:
+            click.echo(dumps(summary(trained)))
 
 
-def summarize(
-    directory: "RunDirectory", run: "Run", progress: "Progress", seconds: float
-) -> dict[str, Any]:
-    """The summary as it is printed with --json; losses in nats a character."""
-    assert progress.best is not None
-    shapes = run.model.weight_shapes(len(run.vocabulary))
-    return {
-        "run": directory.name,
-        "model": str(directory.model),
-        "steps": progress.step,
-        "seconds": round(seconds, 2),
-        "train_loss": progress.best_train_loss,
-        "val_loss": progress.best,
-        "val_bpc": progress.best / math.log(2),
-        "parameters": sum(math.prod(shape) for shape in shapes.values()),
-        "chars_per_second": round(progress.chars_per_second, 1),
-        "baselines": run.baselines,
-    }
-
-
-def summary_lines(
-    directory: "RunDirectory", run: "Run", progress: "Progress", summary: dict[str, Any]
-) -> "Iterator[str]":
-    """The summary for a person."""
-    from textgen.analysis.baselines import overfitting, sample_note, verdict
-
-    yield (
-        f"hold-out {summary['val_loss']:.3f} nats, {summary['val_bpc']:.3f} bits a character; "
-        f"training {summary['train_loss']:.3f} nats"
-    )
-    simple = ", ".join(f"{name} {bits:.3f}" for name, bits in run.baselines.items())
-    yield f"simpler models: {simple} bits"
-    yield verdict(summary["val_bpc"], run.baselines)
-    yield sample_note(run.train_characters, run.holdout_characters)
-    if progress.val_loss and progress.best and progress.val_loss > TURNED_UP * progress.best:
-        yield (
-            f"The hold-out loss turned up {progress.waited} evaluations before the end; "
-            "the model is the best one, from before that."
-        )
-    yield overfitting(summary["train_loss"], summary["val_loss"])
-    yield (
-        f"{summary['steps']:,} steps, {summary['parameters']:,} parameters, "
-        f"{summary['chars_per_second']:,.0f} characters/s, {summary['seconds']:,.0f} s"
-    )
-    yield f"{directory.model}"
-    yield f"Next: textgen sample --model {quote(directory.name)}"
+def make_reporter(quiet: bool, chief: bool) -> Quiet:
+    """A bar on a terminal, lines elsewhere; a worker that is not the chief shows no progress."""
+    if quiet:
+        return Quiet()
+    if not chief:
+        return Notes()
+    return Bar() if sys.stderr.isatty() else Lines()

@@ -95,7 +95,7 @@ class Streams:
     seed: int
 
     @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_pass(self) -> int:
         """Batches in which the readers together cover the text once."""
         return math.ceil(len(self.ids) / (self.batch_size * self.seq_length))
 
@@ -136,13 +136,13 @@ class Windows:
         return (len(self.ids) - self.seq_length - 1) // self.step + 1
 
     @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_pass(self) -> int:
         """Batches in an epoch; the last one is filled up from the epoch's beginning."""
         return math.ceil(self.count / self.batch_size)
 
     def batch(self, step: int, first: int = 0, last: int | None = None) -> Batch:
         """Rows [first, last) of global batch `step`, a pure function of (seed, step)."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, place = divmod(step, self.steps_per_pass)
         rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
         order = (place * self.batch_size + rows) % self.count
         starts = permute(order, self.count, self.seed, epoch) * self.step

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from support.commands import Command
 from support.on_devices import GIVEN, STEPS
+from support.training import request
 
 from textgen.analysis.scoring import holdout_bits
-from textgen.cli.bar import Reporter
-from textgen.config import Cleaning
 from textgen.generation.network import Network
 from textgen.storage.model_file import load_model
 from textgen.storage.run import read_run
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import read_state
 from textgen.text.encoding import open_ids
-from textgen.training.new_run import Request, new_run
+from textgen.training.new_run import new_run
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +51,9 @@ def test_other_precision_keeps_float32(tmp_path: Path, story: str) -> None:
     from textgen.training.loop import Training
 
     given = GIVEN | {"precision": "mixed_bfloat16", "epochs": 1}
-    request = Request(("test",), "test", "x", False, None, Cleaning(), given)
-    with new_run(request, [story[:3000]], tmp_path) as (run, settings, _):
+    with new_run(request(tmp_path, "x", story[:3000], **given)) as (run, settings, _):
         ids = open_ids(run.text, len(settings.vocabulary))
-        training = Training(run, settings, ids, time.monotonic(), Reporter())
+        training = Training(run, settings, ids, time.monotonic())
         assert training.learner.model.recurrent[0].compute_dtype == "bfloat16"
         assert training.learner.model.recurrent[0].served()
         training.train()
@@ -79,6 +77,5 @@ def test_a_batch_that_cannot_be_divided(textgen: Command, tmp_path: Path) -> Non
 
 
 def test_the_recipe_divides_its_batch(tmp_path: Path, story: str) -> None:
-    request = Request(("test",), "test", "x", False, None, Cleaning(), {}, replicas=7)
-    with new_run(request, [story[:3000]], tmp_path) as (_, run, _):
+    with new_run(request(tmp_path, "x", story[:3000]), replicas=7) as (_, run, _):
         assert run.train.batch_size % 7 == 0

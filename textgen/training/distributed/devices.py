@@ -102,7 +102,7 @@ class Devices:
                 array if replica.replica_id_in_sync_group == self.first else np.zeros_like(array)
             )
         )
-        with self.loss_of_workers_told():
+        with self.lost_workers_named():
             return self.strategy.reduce(tf.distribute.ReduceOp.SUM, own, axis=None).numpy()
 
     def wait(self) -> None:
@@ -137,16 +137,16 @@ class Devices:
         failed[self.worker] = mistake is not None
         failures = np.flatnonzero(self.sum(failed))
         if len(failures):
-            told = self.bytes_of(int(failures[0]), str(mistake).encode())
+            reason = self.bytes_of(int(failures[0]), str(mistake).encode())
             if mistake:
                 raise mistake
             assert self.cluster is not None
             name = self.cluster.name(int(failures[0]))
-            raise TextgenError(f"Stopped, because of {name}: {told.decode()}")
+            raise TextgenError(f"Stopped, because of {name}: {reason.decode()}")
         return result  # type: ignore[return-value]
 
     @contextmanager
-    def loss_of_workers_told(self) -> Iterator[None]:
+    def lost_workers_named(self) -> Iterator[None]:
         """Turn what TensorFlow raises when a worker is gone into one line."""
         try:
             yield

@@ -28,10 +28,10 @@ class Replicas:
         train: the run.
         vocabulary_size: distinct characters.
         devices: where it trains; they divide the batch.
-        word: gives what this worker tells the others with each step, float64 (any,).
+        ballot: gives what this worker tells the others with each step, float64 (any,).
 
     Attributes:
-        heard: the sum of what all workers told with the latest step.
+        tally: the sum of all workers' ballots of the latest step.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Replicas:
         train: TrainConfig,
         vocabulary_size: int,
         devices: Devices,
-        word: Callable[[], np.ndarray],
+        ballot: Callable[[], np.ndarray],
     ):
         assert devices.strategy is not None
         self.devices, self.strategy = devices, devices.strategy
-        self.word, self.heard = word, word()
+        self.ballot, self.tally = ballot, ballot()
         self.batch_size = train.batch_size
         self.learners = []
         for device, rows in zip(devices.local, devices.rows(train.batch_size), strict=True):
@@ -71,16 +71,16 @@ class Replicas:
             learner.optimizer.learning_rate.assign(learning_rate)
             own = slice(index * size, (index + 1) * size)
             shares.append((batch.inputs[own], batch.targets[own], keep[own], learner.carried))
-        with self.devices.loss_of_workers_told():
-            told, carried = self._step(shares, tf.constant(number, tf.int64), self.word())
-            told = told.numpy()
+        with self.devices.lost_workers_named():
+            summed, carried = self._step(shares, tf.constant(number, tf.int64), self.ballot())
+            summed = summed.numpy()
         for learner, after in zip(self.learners, carried, strict=True):
             learner.carried = after
-        self.heard = told[1:]
-        return float(told[0])
+        self.tally = summed[1:]
+        return float(summed[0])
 
     def _train_step(
-        self, shares: list, number: tf.Tensor, word: tf.Tensor
+        self, shares: list, number: tf.Tensor, ballot: tf.Tensor
     ) -> tuple[tf.Tensor, list[States]]:
         def of_replica() -> tuple[tf.Tensor, tf.Tensor, States]:
             context = tf.distribute.get_replica_context()
@@ -90,13 +90,13 @@ class Replicas:
             losses, gradients, after = learner.parted(inputs, targets, keep, number, carried)
             gradient = _flat(mean(gradients, learner.parts)) / self.devices.replicas
             loss = tf.cast(mean(losses, learner.parts) / self.devices.replicas, tf.float64)
-            told = tf.concat([[loss], word if index == 0 else tf.zeros_like(word)], 0)
-            return context.all_reduce("SUM", gradient), context.all_reduce("SUM", told), after
+            own = tf.concat([[loss], ballot if index == 0 else tf.zeros_like(ballot)], 0)
+            return context.all_reduce("SUM", gradient), context.all_reduce("SUM", own), after
 
         def local(value: tf.Tensor) -> tuple[tf.Tensor, ...]:
             return self.strategy.experimental_local_results(value)
 
-        gradients, told, after = self.strategy.run(of_replica)
+        gradients, summed, after = self.strategy.run(of_replica)
         for learner, device, gradient in zip(
             self.learners, self.devices.local, local(gradients), strict=True
         ):
@@ -106,7 +106,7 @@ class Replicas:
             tf.nest.map_structure(lambda state, i=index: local(state)[i], after)
             for index in range(len(self.learners))
         ]
-        return local(told)[0], carried
+        return local(summed)[0], carried
 
     def evaluate(self, holdout: np.ndarray) -> float:
         """The mean loss of the hold-out, of which each worker measures a share.

@@ -246,7 +246,7 @@ def test_bad_sources_and_forms_are_refused_at_once() -> None:
 # Documentation
 
 
-@pytest.mark.parametrize("module", ["textgen.library", "textgen.corpus.preparing"])
+@pytest.mark.parametrize("module", ["textgen.library.model", "textgen.corpus.preparing"])
 def test_examples_of_the_docstrings(
     trained: Path, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

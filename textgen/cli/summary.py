@@ -1,0 +1,63 @@
+"""What `textgen train` prints when a run is over."""
+
+import math
+from collections.abc import Iterator
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from textgen.messages import bits
+
+if TYPE_CHECKING:
+    from textgen.training.session import Trained
+
+# A last hold-out loss above the best one by this factor is no chance.
+TURNED_UP = 1.01
+
+
+def summary(trained: "Trained") -> dict[str, Any]:
+    """The summary as it is printed with --json; losses in nats a character."""
+    run, progress = trained.run, trained.progress
+    assert progress.best is not None
+    shapes = run.model.weight_shapes(len(run.vocabulary))
+    return {
+        "run": trained.directory.name,
+        "model": str(trained.directory.model),
+        "steps": progress.step,
+        "seconds": round(trained.seconds, 2),
+        "train_loss": progress.best_train_loss,
+        "val_loss": progress.best,
+        "val_bpc": bits(progress.best),
+        "parameters": sum(math.prod(shape) for shape in shapes.values()),
+        "chars_per_second": round(progress.chars_per_second, 1),
+        "baselines": run.baselines,
+    }
+
+
+def summary_lines(trained: "Trained") -> Iterator[str]:
+    """The summary for a person."""
+    from textgen.analysis.baselines import overfitting, sample_note, verdict
+
+    run, progress, figures = trained.run, trained.progress, summary(trained)
+    yield (
+        f"hold-out {figures['val_loss']:.3f} nats, {figures['val_bpc']:.3f} bits a character; "
+        f"training {figures['train_loss']:.3f} nats"
+    )
+    simple = ", ".join(f"{name} {value:.3f}" for name, value in run.baselines.items())
+    yield f"simpler models: {simple} bits"
+    yield verdict(figures["val_bpc"], run.baselines)
+    if note := sample_note(run.train_characters, run.holdout_characters):
+        yield note
+    assert progress.val_loss is not None and progress.best is not None
+    if progress.val_loss > TURNED_UP * progress.best:
+        yield (
+            f"The hold-out loss turned up {progress.waited} evaluations before the end; "
+            "the model is the best one, from before that."
+        )
+    if note := overfitting(figures["train_loss"], figures["val_loss"]):
+        yield note
+    yield (
+        f"{figures['steps']:,} steps, {figures['parameters']:,} parameters, "
+        f"{figures['chars_per_second']:,.0f} characters/s, {figures['seconds']:,.0f} s"
+    )
+    yield f"{trained.directory.model}"
+    yield f"Next: textgen sample --model {quote(trained.directory.name)}"

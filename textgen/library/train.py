@@ -1,0 +1,130 @@
+"""Training from a program or a notebook."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
+from textgen.errors import TextgenError
+from textgen.library.model import Model
+from textgen.messages import bits
+from textgen.storage import schema
+from textgen.storage.model_file import read_cleaning
+from textgen.training.plan import Request
+from textgen.training.session import Trained
+from textgen.training.session import train as train_run
+
+if TYPE_CHECKING:
+    import keras
+
+# Each kind of setting, and what checks it as it checks a file.
+CHECKS: tuple[tuple[Any, Callable[[dict[str, Any]], object]], ...] = (
+    (ModelConfig, lambda values: schema.settings(values, ModelConfig, "settings")),
+    (TrainConfig, lambda values: schema.settings(values, TrainConfig, "settings")),
+    (Cleaning, read_cleaning),
+)
+
+
+def check_settings(given: dict[str, Any]) -> None:
+    """Check settings by the rules of the options.
+
+    Raises:
+        TextgenError: one is unknown, or has a value that it cannot have.
+    """
+    unknown = set(given)
+    for kind, check in CHECKS:
+        own = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+        unknown -= own.keys()
+        # As JSON has it.
+        values = asdict(kind()) | own
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        try:
+            check(values)
+        except schema.Refused as reason:
+            raise TextgenError(f"A setting cannot be used: {reason}.") from None
+    if unknown:
+        raise TextgenError(f"train() has no setting {min(unknown)!r}. See textgen train --help.")
+
+
+class Run:
+    """A run that was trained.
+
+    Attributes:
+        folder: where its files are; `model.keras` is the one to keep.
+        name: the folder's.
+        val_loss: the best mean loss on the hold-out, in nats a character.
+        steps: training steps done, earlier sessions included.
+        seconds: wall-clock time, earlier sessions included.
+    """
+
+    def __init__(self, trained: Trained):
+        assert trained.progress.best is not None
+        self.folder = trained.directory.path
+        self.name = trained.directory.name
+        self.val_loss = trained.progress.best
+        self.steps = trained.progress.step
+        self.seconds = trained.seconds
+
+    def __repr__(self) -> str:
+        return f"<textgen.Run {self.name!r}: {self.val_bpc:.3f} bits per character>"
+
+    @property
+    def val_bpc(self) -> float:
+        """The best loss on the hold-out in bits per character."""
+        return bits(self.val_loss)
+
+    @cached_property
+    def model(self) -> Model:
+        """The best model."""
+        return Model(self.folder / "model.keras")
+
+
+def train(
+    *sources: str | os.PathLike[str],
+    name: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    preset: str | None = None,
+    callbacks: "Sequence[keras.callbacks.Callback]" = (),
+    folder: str | os.PathLike[str] = "checkpoints",
+    **settings: Any,
+) -> Run:
+    """Train a model on a text, as `textgen train` does.
+
+    Interrupted (KeyboardInterrupt), the run keeps its best model and its last saved state, and
+    `resume=True` continues it. Notes go to the logger `textgen`.
+
+    Args:
+        sources: paths, `builtin:NAME`, `gutenberg:FILEID` or `cat-in-the-hat`; none for the
+            built-in story, or for the text of the run that is resumed.
+        name: of the run; after the source if None, or the newest run to resume.
+        resume: whether to continue a run.
+        overwrite: whether to replace the run `name`.
+        preset: `nietzsche` or `cat-in-the-hat`.
+        callbacks: Keras callbacks, called as `model.fit` calls them; their epoch is an evaluation
+            of the hold-out.
+        folder: where runs are.
+        settings: of `textgen train`, such as `minutes=2`, `units=(256, 256)`, `lowercase=True`.
+
+    Raises:
+        TextgenError: a source, a setting or a file cannot be used.
+    """
+    given = {key: value for key, value in settings.items() if value is not None}
+    check_settings(given)
+    if preset is not None and preset not in PRESETS:
+        raise TextgenError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
+    if "minutes" in given and "epochs" in given:
+        raise TextgenError("Use either minutes or epochs, not both.")
+    request = Request(
+        sources=tuple(os.fspath(source) for source in sources),
+        name=name,
+        resume=resume,
+        overwrite=overwrite,
+        preset=preset,
+        given=given,
+        root=Path(folder),
+    )
+    return Run(train_run(request, callbacks=callbacks))
