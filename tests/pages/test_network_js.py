@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.engine import Engine
+from support.engine import Engine, greedy_text
 from support.small_run import STORY
 from support.tiny import tiny_model
 
 from textgen.config import Cleaning, ModelConfig
 from textgen.corpus import clean_prompt
+from textgen.generation.choosing import Chooser, Filters
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
-from textgen.generation.sampling import Chooser, Filters, Sample, Settings, generate
 from textgen.pages.quantize import pack
 
 CHARACTERS = "".join(sorted(set(STORY)))
@@ -50,7 +50,7 @@ def test_probabilities_after_20_prompts_are_those_of_numpy(model, bits):
     engine, network = Engine(model, packed), Network(model.config, packed.weights)
     assert len(PROMPTS) == 20
     for prompt in PROMPTS:
-        logits = read_prompt(network, make_prompt(model, prompt, "error", print).ids).logits[0]
+        logits = read_prompt(network, make_prompt(model, prompt, "error").ids).logits[0]
         expected = np.exp(logits - logits.max(), dtype=np.float64)
         found = engine.call(f"Array.from(probabilities(reading({json.dumps(prompt)}).logits()))")
         assert np.abs(found - expected / expected.sum()).max() < 1e-4
@@ -58,12 +58,8 @@ def test_probabilities_after_20_prompts_are_those_of_numpy(model, bits):
 
 def test_greedy_text_is_that_of_the_command(model):
     packed = pack(model.weights, 8)
-    prompt = make_prompt(model, "The wood", "error", print)
-    sample = Sample(0, temperature=0.0)
-    start = read_prompt(Network(model.config, packed.weights), prompt.ids)
-    for _ in generate(start, [sample], Settings(CHARACTERS, 500, seed=0)):
-        pass
-    assert Engine(model, packed).call("write('The wood', 0, '', 500, 1)") == sample.take()
+    greedy = greedy_text(model, packed.weights, "The wood")
+    assert Engine(model, packed).call("write('The wood', 0, '', 500, 1)") == greedy
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.browser import CHROMIUM, browse
-from support.commands import invoke_in
+from support.commands import invoke_in, invoke_textgen
 from support.small_run import HOLDOUT, STORY, TEXT, make_run
 
 from textgen.analysis.cells import PROPERTIES, inside_quotes, tied_cells
@@ -243,3 +243,14 @@ def test_a_browser_shows_the_report_and_runs_nothing_from_the_corpus(tmp_path: P
 def test_the_hold_out_of_a_small_run_is_shown(page: Page) -> None:
     shown = page.text.replace("↵\n", "\n")
     assert TEXT[-HOLDOUT : -HOLDOUT + 500] in shown
+
+
+def test_a_report_links_to_the_page_that_writes_where_both_lie_together(tmp_path):
+    run = make_run(tmp_path)
+    for arguments in ((), ("-o", "elsewhere.html")):
+        (run.path / "page.html").write_text("")
+        assert invoke_textgen("report", *arguments, cwd=tmp_path).returncode == 0
+    together, elsewhere = run.path / "report.html", tmp_path / "elsewhere.html"
+    assert '<a href="page.html">' in together.read_text("utf-8")
+    assert "page.html" not in elsewhere.read_text("utf-8")
+    assert "textgen page echo" in elsewhere.read_text("utf-8")

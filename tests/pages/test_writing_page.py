@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from support.browser import CHROMIUM, browser
+from support.engine import greedy_text
 from support.small_run import STORY, make_run
 from support.tiny import tiny_model
 
@@ -15,7 +16,6 @@ from textgen.errors import TextgenError
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
-from textgen.generation.sampling import Sample, Settings, generate
 from textgen.pages.quantize import pack
 from textgen.pages.writing_page import MAX_BYTES, check_size, page_data, writing_page
 from textgen.storage.model_file import load_model
@@ -161,14 +161,11 @@ def calm(config):
 def test_a_browser_writes_what_the_command_writes(tab, tmp_path, cell, targets):
     model = calm(ModelConfig(cell=cell, units=(20, 11), seq_length=10, targets=targets))
     opened(tab, tmp_path, model)
-    network = Network(model.config, pack(model.weights, 8).weights)
-    start = read_prompt(network, make_prompt(model, "The wood", "error", print).ids)
-    chances = np.exp(start.logits[0], dtype=np.float64)
-    sample = Sample(0, temperature=0.0)
-    for _ in generate(start, [sample], Settings(model.vocabulary.characters, 500, seed=0)):
-        pass
+    weights = pack(model.weights, 8).weights
+    ids = make_prompt(model, "The wood", "error").ids
+    chances = np.exp(read_prompt(Network(model.config, weights), ids).logits[0], dtype=np.float64)
     order = "textgen.generate({ prompt: 'The wood', length: 500, temperature: 0 })"
-    assert tab.run(order) == sample.take()
+    assert tab.run(order) == greedy_text(model, weights, "The wood")
     found = tab.run("textgen.next('The wood')")
     expected = dict(zip(model.vocabulary.characters, chances / chances.sum(), strict=True))
     assert dict(found) == pytest.approx(expected, abs=1e-4)

@@ -1,12 +1,17 @@
 """The numerical part of a page that writes, in V8 without a browser."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 from py_mini_racer import MiniRacer
 
 from textgen.corpus.cleaning import TYPEWRITER
+from textgen.generation.network import Network
+from textgen.generation.prompt import make_prompt
+from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.pages.pages import source
 from textgen.pages.quantize import Packed
 from textgen.storage.model_file import Model
@@ -50,3 +55,11 @@ class Engine:
     def call(self, code: str) -> Any:
         """The value of an expression, as JSON carries it."""
         return json.loads(str(self._racer.eval(f"JSON.stringify({code}) ?? 'null'")))
+
+
+def greedy_text(model: Model, weights: Mapping[str, np.ndarray], prompt: str) -> str:
+    """What `textgen sample --temperature 0 --length 500` writes with other weights."""
+    ids = make_prompt(model, prompt, "error").ids
+    settings = Settings(model.vocabulary.characters, 500, seed=0)
+    samples = [Sample(0, temperature=0.0)]
+    return "".join(whole_texts(Network(model.config, weights), ids, samples, settings))

@@ -29,17 +29,14 @@ def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> 
     """
     one_blas_thread()
     utf8_stdout()
-    from textgen.pages.writing_page import writing_page
+    from textgen.library import load
     from textgen.storage.atomic import atomic_write
-    from textgen.storage.model_file import load_model
-    from textgen.storage.run_folder import find_model
 
-    path = find_model(model)
-    output = output or path.parent / "page.html"
-    if output.exists() and output.samefile(path):
+    loaded = load(model)
+    output = output or loaded.path.parent / "page.html"
+    if output.exists() and output.samefile(loaded.path):
         raise TextgenError(f"{shown(output)} is the model itself. Choose another -o.")
-    made = writing_page(path, load_model(path), force)
-    atomic_write(output, made.encode("utf-8", "replace"))
+    atomic_write(output, loaded.page(force).encode("utf-8", "replace"))
     say(str(output))
     if open_it and click.launch(output.resolve().as_uri()) != 0:
         warn(f"Could not open a browser. Open {shown(output)} yourself.")

@@ -30,7 +30,7 @@ def report(run: str | None, output: Path | None) -> None:
     from textgen.storage.run_folder import find_model
 
     path = find_model(run)
-    page = report_page(path, load_model(path))
     output = output or path.parent / "report.html"
+    page = report_page(path, load_model(path), output)
     atomic_write(output, page.encode("utf-8", "replace"))
     say(str(output))

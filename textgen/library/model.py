@@ -266,6 +266,19 @@ class Model:
         order = np.argsort(-shares, kind="stable")
         return {self.characters[place]: float(shares[place]) for place in order}
 
+    def page(self, force: bool = False) -> str:
+        """The HTML of a page that writes: one file with the model inside.
+
+        Args:
+            force: whether it may be larger than 64 MB.
+
+        Raises:
+            TextgenError: the page would be larger.
+        """
+        from textgen.pages.writing_page import writing_page  # not needed to write
+
+        return writing_page(self.path, self._file, force)
+
 
 def _without_empty(texts: Texts) -> Generator[str]:
     """The pieces that hold something."""

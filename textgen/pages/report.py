@@ -111,12 +111,13 @@ class Cell:
     map: Heatmap
 
 
-def report_page(path: Path, model: Model) -> str:
+def report_page(path: Path, model: Model, output: Path) -> str:
     """The page on a run.
 
     Args:
         path: the run's model file; log, samples and text lie beside it.
         model: what it holds.
+        output: where the page will be; in the run's folder it links to the page that writes.
     """
     run = RunDirectory(path.parent)
     provenance = Provenance.read(model.provenance)
@@ -140,6 +141,7 @@ def report_page(path: Path, model: Model) -> str:
         map=holdout_map(network, model.vocabulary, text) if text else None,
         cells=cells(network, model.vocabulary, text) if text else [],
         settings=settings(model),
+        page=output.parent == path.parent and output.with_name("page.html").is_file(),
     )
 
 
