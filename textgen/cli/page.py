@@ -29,7 +29,7 @@ def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> 
     """
     one_blas_thread()
     utf8_stdout()
-    from textgen.library import load
+    from textgen import load
     from textgen.storage.atomic import atomic_write
 
     loaded = load(model)
