@@ -1,12 +1,14 @@
-"""The README: its commands exist, with the options they use."""
+"""The README: its commands exist, with the options they use; its Python runs."""
 
 import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from support.small_run import make_run
 
 from textgen.cli import main
 
@@ -14,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHELL = re.findall(r"^(?:\$ |    )(.*textgen .*)$", README, re.MULTILINE)
 SHELL += re.findall(r"^python3 .*$", README, re.MULTILINE)
+PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[list[str]]:
@@ -52,3 +55,14 @@ def test_the_gate_finds_the_test_command() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, name="echo")
+    monkeypatch.chdir(tmp_path)
+    (program,) = PYTHON
+    names: dict[str, Any] = {}
+    exec(program, names)
+    assert 0 < names["bpc"] < 21
+    assert sum(names["likely"].values()) == pytest.approx(1)
+    assert names["text"].startswith("the runaway echo")
