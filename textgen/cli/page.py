@@ -18,7 +18,13 @@ from textgen.messages import shown
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the page.  [default: page.html beside the model]",
 )
-@click.option("--open", "open_it", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--open",
+    "open_it",
+    is_flag=True,
+    envvar="TEXTGEN_PAGE_OPEN",
+    help="Open the page in a browser.",
+)
 @click.option("--force", is_flag=True, help="Write a page of more than 64 MB.")
 def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> None:
     """Write a web page that generates text: one HTML file with the model inside.
