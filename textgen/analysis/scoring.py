@@ -1,6 +1,5 @@
 """What a text costs under a model: surprisal in bits, character by character."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from textgen.config import ModelConfig
 from textgen.cores import available_cores
 from textgen.generation.network import Network
-from textgen.messages import bits
+from textgen.messages import bits, nats
 from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
 from textgen.text.vocabulary import Vocabulary
 
@@ -52,7 +51,7 @@ class Score:
     @property
     def nats(self) -> float | None:
         """Nats per character; None when no character was counted."""
-        return None if self.bpc is None else self.bpc * math.log(2)
+        return None if self.bpc is None else nats(self.bpc)
 
     def __add__(self, other: "Score") -> "Score":
         return Score(

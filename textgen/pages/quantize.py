@@ -9,6 +9,7 @@ from textgen.analysis.scoring import holdout_bits
 from textgen.config import ModelConfig
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
+from textgen.messages import nats
 from textgen.storage.model_file import Model
 
 # Nats a character that a page may lose against float32.
@@ -96,7 +97,7 @@ def pack_as_small_as_harmless(model: Model, holdout: np.ndarray | None) -> Packe
 def loss(model: Model, weights: Mapping[str, np.ndarray], ids: np.ndarray) -> float:
     """Nats a character of a text (characters,) under a model with other weights."""
     bits = holdout_bits(Network(model.config, weights), ids)
-    return float(np.nanmean(bits) * np.log(2)) if np.isfinite(bits).any() else 0.0
+    return nats(float(np.nanmean(bits))) if np.isfinite(bits).any() else 0.0
 
 
 def written(model: Model) -> np.ndarray:

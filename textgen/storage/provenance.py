@@ -1,8 +1,9 @@
 """Where a model came from: the free part of `textgen.json`, read without trusting its types."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from textgen.messages import bits
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Provenance:
     @property
     def val_bpc(self) -> float | None:
         """Loss on the hold-out in bits per character."""
-        return None if self.val_loss is None else self.val_loss / math.log(2)
+        return None if self.val_loss is None else bits(self.val_loss)
 
     @property
     def train_bpc(self) -> float | None:
         """Loss on the training text in bits per character."""
-        return None if self.train_loss is None else self.train_loss / math.log(2)
+        return None if self.train_loss is None else bits(self.train_loss)
 
     @classmethod
     def read(cls, notes: dict[str, Any]) -> "Provenance":

@@ -1,11 +1,10 @@
-"""The compiled training step and evaluation.
+"""The compiled training step.
 
 On a CPU a step is an XLA program for the gradients of each part of the batch, one a core, and
 one for the update.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -13,12 +12,11 @@ import tensorflow as tf
 
 from textgen.config import ModelConfig, TrainConfig
 from textgen.storage.state import check_arrays
-from textgen.text.batches import PIECE, Batch, HoldoutBatch, holdout_batches
+from textgen.text.batches import Batch
 from textgen.training.core_parts import cut, join, mean, part_count, take
 from textgen.training.dropout import dropout_mask
+from textgen.training.evaluator import Evaluator, compiled
 from textgen.training.model import StackedModel, States
-
-EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
 
 
 def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
@@ -32,12 +30,6 @@ def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
             },
         }
     )
-
-
-def _compiled(function: Callable, wanted: bool = True) -> Callable:
-    """The function as an XLA program, where wanted; cuDNN's kernels cannot be part of one."""
-    compiled = wanted and not tf.config.list_physical_devices("GPU")
-    return tf.function(function, jit_compile=compiled, autograph=False)
 
 
 class Learner:
@@ -64,21 +56,19 @@ class Learner:
         self.train = train
         self.rows = rows or slice(0, train.batch_size)
         size = self.rows.stop - self.rows.start
-        self.model = self.measured = StackedModel(config, vocabulary_size, train.precision)
-        if train.precision != "float32":  # the file that is kept has no other
-            self.measured = StackedModel(config, vocabulary_size)
+        self.model = StackedModel(config, vocabulary_size, train.precision)
+        self._evaluator = Evaluator(self.model)
         self.optimizer = make_optimizer(train)
         self.optimizer.build(self.model.trainable_variables)
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.carried = self.model.zero_state(size)
         self.parts = cut(size, part_count(size, sharing))
-        self._mask = _compiled(dropout_mask)
+        self._mask = compiled(dropout_mask)
         # In bfloat16 the layers' loops are XLA programs of their own; see `loops`.
-        self._gradients = _compiled(self._part_gradients, train.precision == "float32")
-        self._update = _compiled(self._apply_mean)
-        self.update = _compiled(self._apply)
+        self._gradients = compiled(self._part_gradients, train.precision == "float32")
+        self._update = compiled(self._apply_mean)
+        self.update = compiled(self._apply)
         self._step = tf.function(self._train_step, autograph=False)
-        self._losses = _compiled(self._evaluate_chunk)
 
     def step(self, number: int, batch: Batch, learning_rate: float) -> float:
         """Train on one batch.
@@ -206,57 +196,13 @@ class Learner:
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def evaluate(self, holdout: np.ndarray) -> float:
-        """The mean loss of the hold-out, in nats a character.
-
-        Args:
-            holdout: ids (characters,).
-        """
+        """The mean loss of the hold-out, ids (characters,), in nats a character."""
         total, counted = self.measure(holdout)
         return total / counted
 
     def measure(self, holdout: np.ndarray, worker: int = 0, workers: int = 1) -> tuple[float, int]:
-        """A worker's share of `evaluate`: each `workers`-th batch of the hold-out.
-
-        Returns:
-            The summed loss, and of how many characters.
-        """
-        last = self.config.targets == "last"
-        rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
-        if self.measured is not self.model:
-            self.measured.set_weights(self.weights())
-        total, counted = 0.0, 0
-        batches = holdout_batches(holdout, self.config.seq_length, self.config.targets, rows)
-        for batch in islice(batches, worker, None, workers):
-            total += self._batch_loss(batch, rows)
-            counted += int(batch.counted.sum())
-        return total, counted
-
-    def _batch_loss(self, batch: HoldoutBatch, rows: int) -> float:
-        """The summed loss of one batch, padded to `rows`, so that one program serves all."""
-        last = self.config.targets == "last"
-        chunk = batch.inputs.shape[1] if last else EVALUATION_CHUNK
-        time = -(-batch.inputs.shape[1] // chunk) * chunk
-        inputs, targets, counted = (
-            np.pad(array, [(0, rows - len(array)), (0, time - array.shape[1])])
-            for array in (batch.inputs, batch.targets, batch.counted)
-        )
-        states = self.model.zero_state(rows)
-        total = 0.0
-        for start in range(0, time, chunk):
-            part = slice(start, start + chunk)
-            wanted = -1 if last else part
-            loss, states = self._losses(
-                inputs[:, part], targets[:, wanted], counted[:, wanted], states
-            )
-            total += float(loss)
-        return total
-
-    def _evaluate_chunk(
-        self, inputs: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, states: States
-    ) -> tuple[tf.Tensor, States]:
-        logits, after = self.measured(inputs, states)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        return tf.reduce_sum(tf.where(counted, losses, 0.0)), after
+        """A worker's share of `evaluate`; see `Evaluator.measure`."""
+        return self._evaluator.measure(self.weights(), holdout, worker, workers)
 
     def weights(self) -> list[np.ndarray]:
         """The weights, in Keras's order."""
