@@ -1,7 +1,9 @@
-"""What messages are made of: text and paths that cannot break a line, and units."""
+"""Messages: notes, text and paths that cannot break a line, and units."""
 
 import math
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,19 +19,36 @@ def bits(nats: Cost) -> Cost:
     return nats / math.log(2)
 
 
-def note(line: str) -> None:
-    """Log what a user should know, at level INFO of the logger `textgen`.
-
-    A program sees it if it configures logging; the commands print it on stderr.
-    """
-    import logging  # takes 2 ms, and most texts need no note
-
-    logging.getLogger("textgen").info(line)
-
-
 def nats(bits: Cost) -> Cost:
     """Bits in nats; see `bits`."""
     return bits * math.log(2)
+
+
+# Who gets the notes instead of the logger; the innermost of `notes_to`.
+_readers: list[Callable[[str], object]] = []
+
+
+@contextmanager
+def notes_to(read: Callable[[str], object]) -> Iterator[None]:
+    """While entered, `read` gets each note, and the logger none."""
+    _readers.append(read)
+    try:
+        yield
+    finally:
+        _readers.remove(read)
+
+
+def note(line: str) -> None:
+    """Tell a user one line: log it, at level INFO of the logger `textgen`.
+
+    A program sees it if it configures logging; the commands print it on stderr.
+    """
+    if _readers:
+        _readers[-1](line)
+        return
+    import logging  # takes 5 ms, and most texts need no note
+
+    logging.getLogger("textgen").info(line)
 
 
 def visible(character: str) -> str:

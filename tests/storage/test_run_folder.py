@@ -25,9 +25,9 @@ from hypothesis.extra import numpy as hnp
 from support.strategies import JSON, TEXTS, models
 from support.tiny import keras_archive, tiny_model, write_tiny
 
-from textgen.cli.terminal import notes_to
 from textgen.config import CELLS, ModelConfig
 from textgen.errors import TextgenError
+from textgen.messages import notes_to
 from textgen.storage import archive
 from textgen.storage.atomic import atomic_write
 from textgen.storage.keras_archive import KerasArchive

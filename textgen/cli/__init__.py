@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from textgen.cli.terminal import note_on_stderr, notes_to
+from textgen.cli.terminal import note_on_stderr
 from textgen.errors import TextgenError
+from textgen.messages import notes_to
 
 # Command and the line that help shows for it, so that help loads no command.
 COMMANDS = {

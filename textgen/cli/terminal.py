@@ -3,8 +3,6 @@
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -41,30 +39,6 @@ def say(text: str, newline: bool = True, color: bool | None = None) -> None:
 def note_on_stderr(line: str) -> None:
     """A line on stderr, as it is."""
     click.echo(line, err=True)
-
-
-@contextmanager
-def notes_to(write: Callable[[str], object]) -> Iterator[None]:
-    """While entered, `write` gets each line that the library logs, and nobody else does."""
-    import logging
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            write(record.getMessage())
-
-    logger, handler = logging.getLogger("textgen"), Handler()
-    before = logger.level, list(logger.handlers)
-    for other in before[1]:
-        logger.removeHandler(other)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        for other in before[1]:
-            logger.addHandler(other)
 
 
 def warn(message: str) -> None:

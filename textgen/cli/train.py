@@ -16,9 +16,10 @@ from textgen.cli.options import cleaning_options, source_arguments
 from textgen.cli.settings import setting_options
 from textgen.cli.signals import Stopped, StopSignals, stop_on_signals
 from textgen.cli.summary import summary, summary_lines
-from textgen.cli.terminal import notes_to, one_blas_thread
+from textgen.cli.terminal import one_blas_thread
 from textgen.config import PRESETS
 from textgen.errors import TextgenError
+from textgen.messages import notes_to
 from textgen.training.stopping import Interrupted
 
 # The command began when the interpreter did, about as long ago as the CPU time it has used.
