@@ -209,7 +209,7 @@ def test_sigterm_ends_with_143(tmp_path: Path) -> None:
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("epoch"):
+        if line.startswith("pass"):
             break
     process.terminate()
     process.stderr.read()
