@@ -247,15 +247,38 @@ def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
 # Losses that are no numbers
 
 
-def test_a_hold_out_loss_that_is_no_number_stops(invoke: Command, tmp_path: Path) -> None:
-    """One step an epoch: the first evaluation sees the ruin before a second step does."""
-    options = ["--optimizer", "sgd", "--learning-rate", "1e39", "--batch-size", "2000"]
-    done = invoke("train", *options, "--units", "8", "--seq-length", "16")
-    assert done.returncode == 1
-    last = done.stderr.decode().splitlines()[-1]
-    assert last.startswith("Error: The hold-out loss became")
-    assert "--learning-rate below 1e+39" in last
-    assert not list(tmp_path.glob("checkpoints/*/model.keras"))
+class Ruin(keras.callbacks.Callback):
+    """Sets a weight to NaN: after the second step, or just before the hold-out is measured."""
+
+    def __init__(self, at_evaluation: bool):
+        super().__init__()
+        self.at_evaluation = at_evaluation
+
+    def ruin(self) -> None:
+        """Set the biases of the logits."""
+        self.model.logits.bias.assign(np.full(self.model.logits.bias.shape, np.nan, "f4"))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if batch == 1 and not self.at_evaluation:
+            self.ruin()
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        if self.at_evaluation:
+            self.ruin()
+
+
+@pytest.mark.parametrize(
+    ("at_evaluation", "named"),
+    [(False, "The loss became nan at step 3"), (True, "The hold-out loss became nan")],
+)
+def test_a_loss_that_is_no_number_stops(
+    tmp_path: Path, story: str, at_evaluation: bool, named: str
+) -> None:
+    with pytest.raises(TextgenError, match=named) as caught:
+        train(tmp_path, "x", story[:4000], Ruin(at_evaluation), **TINY)
+    assert "--learning-rate below" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "x/model.keras").exists()
 
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(1 << 55), lambda: tf.fill([1 << 50], 1.0)])

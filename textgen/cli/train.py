@@ -106,6 +106,12 @@ def train(
             reporter.stopped()
             # All is saved, and TensorFlow may take seconds to shut down.
             os._exit(128 + stopped.signal)
+        except TextgenError as error:
+            if cluster is None:
+                raise
+            # TensorFlow's threads do not end cleanly where another worker is gone.
+            click.echo(f"Error: {error}", err=True)
+            os._exit(1)
     if chief:
         for line in summary_lines(trained):
             reporter.note(line)
