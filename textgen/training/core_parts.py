@@ -5,13 +5,19 @@ every one of them; parts of the batch, with a program each, meet once a step. XL
 by side when a `tf.function` that is not compiled itself calls them and none needs another's result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
 
 from textgen.cores import LEAST_ROWS, available_cores
+
+
+def compiled(function: Callable, wanted: bool = True) -> Callable:
+    """The function as an XLA program, where wanted; cuDNN's kernels cannot be part of one."""
+    jit = wanted and not tf.config.list_physical_devices("GPU")
+    return tf.function(function, jit_compile=jit, autograph=False)
 
 
 def part_count(rows: int, sharing: int = 1) -> int:

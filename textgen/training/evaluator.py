@@ -1,21 +1,15 @@
 """The compiled measuring of a hold-out."""
 
-from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
 import tensorflow as tf
 
 from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
+from textgen.training.core_parts import compiled
 from textgen.training.model import StackedModel, States
 
 EVALUATION_CHUNK = 128  # characters of a hold-out row that one call takes
-
-
-def compiled(function: Callable, wanted: bool = True) -> Callable:
-    """The function as an XLA program, where wanted; cuDNN's kernels cannot be part of one."""
-    jit = wanted and not tf.config.list_physical_devices("GPU")
-    return tf.function(function, jit_compile=jit, autograph=False)
 
 
 class Evaluator:

@@ -5,6 +5,7 @@ one for the update.
 """
 
 from collections.abc import Sequence
+from itertools import count
 
 import keras
 import numpy as np
@@ -13,9 +14,9 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainConfig
 from textgen.storage.state import check_arrays
 from textgen.text.batches import Batch
-from textgen.training.core_parts import cut, join, mean, part_count, take
-from textgen.training.dropout import dropout_mask
-from textgen.training.evaluator import Evaluator, compiled
+from textgen.training.core_parts import compiled, cut, join, mean, part_count, take
+from textgen.training.dropout import Dropout
+from textgen.training.evaluator import Evaluator
 from textgen.training.model import StackedModel, States
 
 
@@ -52,8 +53,6 @@ class Learner:
         sharing: int = 1,
     ):
         keras.utils.set_random_seed(train.seed % 2**32)
-        self.config = config
-        self.train = train
         self.rows = rows or slice(0, train.batch_size)
         size = self.rows.stop - self.rows.start
         self.model = StackedModel(config, vocabulary_size, train.precision)
@@ -63,7 +62,7 @@ class Learner:
         self.model.optimizer = self.optimizer  # where Keras's callbacks look for it
         self.carried = self.model.zero_state(size)
         self.parts = cut(size, part_count(size, sharing))
-        self._mask = compiled(dropout_mask)
+        self._dropout = Dropout(self.model, train)
         # In bfloat16 the layers' loops are XLA programs of their own; see `loops`.
         self._gradients = compiled(self._part_gradients, train.precision == "float32")
         self._update = compiled(self._apply_mean)
@@ -144,50 +143,13 @@ class Learner:
         first_row: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor], States]:
         """Mean loss of some rows, its gradients, and the states after them."""
-
-        def drop(layer: int, outputs: tf.Tensor) -> tf.Tensor:
-            shape = tuple(outputs.shape)
-            rate, seed = self.config.dropout, self.train.seed
-            mask = self._mask(shape, rate, seed, number, layer, first_row)
-            return outputs * tf.cast(mask, outputs.dtype)
-
-        inputs = self._hidden_inputs(inputs, number, first_row)
-        with tf.GradientTape() as tape, keras.StatelessScope(self._weights_of_step(number)):
-            logits, after = self.model(inputs, states, drop=drop if self.config.dropout else None)
+        drop = self._dropout.outputs(number, first_row)
+        inputs = self._dropout.hide(inputs, number, first_row)
+        with tf.GradientTape() as tape, keras.StatelessScope(self._dropout.weights(number)):
+            logits, after = self.model(inputs, states, drop=drop)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
             loss = tf.reduce_mean(losses)
         return loss, tape.gradient(loss, self.model.trainable_variables), after
-
-    def _hidden_inputs(
-        self, inputs: tf.Tensor, number: tf.Tensor, first_row: tf.Tensor
-    ) -> tf.Tensor:
-        """The ids, some of them one past the vocabulary: the network sees no character there."""
-        rate = self.train.input_dropout
-        if not rate:
-            return inputs
-        # Layers and their recurrent kernels have the places before this one.
-        place = 2 * len(self.model.recurrent)
-        seen = self._mask(tuple(inputs.shape), rate, self.train.seed, number, place, first_row) > 0
-        return tf.where(seen, inputs, self.model.vocabulary_size)
-
-    def _weights_of_step(self, number: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """What stands for some weights in a step.
-
-        The input kernel makes up for the hidden characters; some recurrent weights are zero.
-        """
-        cells = [layer.cell for layer in self.model.recurrent]
-        changed = []
-        if self.train.input_dropout:
-            kernel = cells[0].kernel
-            changed.append((kernel, kernel / (1 - self.train.input_dropout)))
-        if self.train.weight_dropout:
-            # The outputs of the layers have the places before these.
-            for place, cell in enumerate(cells, start=len(cells)):
-                kernel = cell.recurrent_kernel
-                rate, seed = self.train.weight_dropout, self.train.seed
-                mask = self._mask(tuple(kernel.shape), rate, seed, number, place)
-                changed.append((kernel, kernel * mask))
-        return changed
 
     def _apply_mean(self, gradients: Sequence[list[tf.Tensor]]) -> None:
         self._apply(mean(gradients, self.parts))
@@ -233,8 +195,8 @@ class Learner:
         for kind in ("weights", "optimizer"):
             for number, variable in enumerate(self._variables()[kind]):
                 variable.assign(arrays[f"{kind}/{number}"])
-        states = iter(range(len(self._variables()["carried"])))
+        numbers = count()
         self.carried = [
-            [tf.constant(arrays[f"carried/{next(states)}"]) for _ in layer]
+            [tf.constant(arrays[f"carried/{next(numbers)}"]) for _ in layer]
             for layer in self.carried
         ]
