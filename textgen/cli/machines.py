@@ -1,6 +1,10 @@
 """Options of `textgen train` that say where it trains, and what they mean."""
 
-from collections.abc import Callable
+import faulthandler
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,6 +108,20 @@ def cluster_of(workers: tuple[str, ...] | None, index: int | None) -> Cluster | 
     return asked if len(workers) > 1 else None
 
 
+@contextmanager
+def process_ends_after(seconds: float) -> Iterator[None]:
+    """End the process if what is entered takes longer.
+
+    TensorFlow holds Python's lock while it connects, so no thread of ours could end that wait.
+    """
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
 def find_devices(
     cluster: Cluster | None, wanted: int | str | None, join_timeout: float, stop: Stopping
 ) -> "Devices | None":
@@ -111,9 +129,9 @@ def find_devices(
     if cluster is None and wanted in (None, 1):
         return None
     with stop.at_once():
-        from textgen.training.distributed.devices import joined, several
+        from textgen.training.distributed.devices import START_SECONDS, joined, several
 
         if cluster is None:
             assert wanted is not None
             return several(wanted)
-        return joined(cluster, wanted, join_timeout)
+        return joined(cluster, wanted, join_timeout, process_ends_after(START_SECONDS))

@@ -4,12 +4,9 @@ The distribution is TensorFlow's own (`tf.distribute`). Here is what training ne
 rows of a batch are whose, sums over all workers, and the end of a wait for a worker that died.
 """
 
-import faulthandler
-import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -57,7 +54,7 @@ class Devices:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker writes files and speaks for all."""
+        """Whether this worker writes files and decides for all."""
         return self.worker == 0
 
     @property
@@ -124,7 +121,7 @@ class Devices:
         """Do something that may fail on one worker; then it fails on all.
 
         Raises:
-            TextgenError: of this worker, or one that tells of the first that failed.
+            TextgenError: of this worker, or one that names the first that failed.
         """
         if self.alone:
             return work()
@@ -157,7 +154,7 @@ class Devices:
             if not gone and not isinstance(error, LOST):
                 raise
             suspects = {int(task) for task in TASK.findall(str(error))} - {self.worker}
-            # Heartbeats go to the chief: where nobody is named, it does not answer them.
+            # Heartbeats go to the chief: where none is named, it does not answer them.
             names = [self.cluster.name(index) for index in gone or sorted(suspects) or [0]]
             raise TextgenError(
                 f"Lost {', '.join(names[:8])}, which ended or cannot be reached. The last saved "
@@ -192,32 +189,33 @@ def several(wanted: int | str) -> Devices:
     return Devices(tf.distribute.MirroredStrategy([f"/{kind}:{k}" for k in range(number)]))
 
 
-def joined(cluster: Cluster, wanted: int | str | None, seconds: float) -> Devices:
+def joined(
+    cluster: Cluster,
+    wanted: int | str | None,
+    seconds: float,
+    connecting: AbstractContextManager[object],
+) -> Devices:
     """The devices of all workers of a job, once these have met.
 
     Args:
         cluster: the workers.
         wanted: how many GPUs each worker uses; all if None.
         seconds: to wait for the others.
+        connecting: is entered while TensorFlow connects, which should take `START_SECONDS` at most.
 
     Raises:
         TextgenError: a worker did not come, or cannot be one.
     """
     _choose_gpus(wanted)
     meet(cluster, seconds)
-    # Connecting holds Python's lock, so no thread of ours could end a wait.
-    with Path(os.devnull).open("w") as nowhere:
-        faulthandler.dump_traceback_later(START_SECONDS, exit=True, file=nowhere)
-        try:
-            strategy = _multi_worker_strategy(cluster)
-        except tf.errors.OpError as error:
-            raise TextgenError(
-                f"The workers could not be connected: {error.message.splitlines()[0]}. "
-                "Start all of them again."
-            ) from None
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    return Devices(strategy, cluster)
+    try:
+        with connecting:
+            return Devices(_multi_worker_strategy(cluster), cluster)
+    except tf.errors.OpError as error:
+        raise TextgenError(
+            f"The workers could not be connected: {error.message.splitlines()[0]}. "
+            "Start all of them again."
+        ) from None
 
 
 def _choose_gpus(wanted: int | str | None) -> None:
@@ -232,7 +230,7 @@ def _choose_gpus(wanted: int | str | None) -> None:
 
 
 def _multi_worker_strategy(cluster: Cluster) -> tf.distribute.Strategy:
-    """TensorFlow's strategy, with a heartbeat that tells within seconds of a worker's death."""
+    """TensorFlow's strategy, with a heartbeat that shows within seconds that a worker is dead."""
     # No public names: imported here, so that a TensorFlow without them still trains on one machine.
     from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
     from tensorflow.python.eager import context

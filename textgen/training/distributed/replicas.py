@@ -28,7 +28,7 @@ class Replicas:
         train: the run.
         vocabulary_size: distinct characters.
         devices: where it trains; they divide the batch.
-        ballot: gives what this worker tells the others with each step, float64 (any,).
+        ballot: gives what this worker sends the others with each step, float64 (any,).
 
     Attributes:
         tally: the sum of all workers' ballots of the latest step.
