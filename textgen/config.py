@@ -1,5 +1,6 @@
 """What a model is and what a run is: frozen dataclasses, and the presets."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ class Setting:
         high: the greatest value.
         above: whether the least value itself is excluded.
         below: whether the greatest value itself is excluded.
-        choices: the words it may be; empty for a number.
+        choices: the names it may be; empty for a number or a switch.
         most: how many numbers a tuple may have.
     """
 
@@ -43,11 +44,17 @@ def setting(default: Any, help: str, low: float = 0, high: float = 0, **more: An
 class Cleaning:
     """How a text is cleaned before it is cut into characters; prompts are cleaned alike."""
 
-    lowercase: bool = False
-    normalize: str = "nfc"
-    ascii: bool = False
-    tokenize: bool = False
-    drop_stopwords: bool = False
+    lowercase: bool = setting(False, "Convert to lower case.")
+    normalize: str = setting("nfc", "Unicode normalisation form.", choices=NORMALIZATIONS)
+    ascii: bool = setting(
+        False, "Write quotes, dashes and accents in ASCII; drop all other characters."
+    )
+    tokenize: bool = setting(
+        False, "Split into NLTK's word tokens, separated by one space; line breaks are lost."
+    )
+    drop_stopwords: bool = setting(
+        False, "Drop NLTK's English stop words (the, of, ...); implies --tokenize."
+    )
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,10 @@ class ModelConfig:
         """How many recurrent layers are stacked."""
         return len(self.units)
 
+    def parameters(self, vocabulary_size: int) -> int:
+        """How many numbers the model learns."""
+        return sum(map(math.prod, self.weight_shapes(vocabulary_size).values()))
+
     def weight_shapes(self, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all weights, in the order in which Keras keeps them.
 
@@ -98,11 +109,13 @@ class ModelConfig:
 class SampleConfig:
     """Sampling defaults; they travel in the model file."""
 
-    length: int = 500
-    temperatures: tuple[float, ...] = (0.8,)
+    length: int = setting(500, "Characters of a text.", 0, 10**9)
+    temperatures: tuple[float, ...] = setting(
+        (0.8,), "Temperatures; each gives a text.", 0, 100, most=64
+    )
 
 
-# What a run may be told to do; with more, numbers would overflow.
+# Limits of a run; beyond them numbers would overflow.
 MOST_ROWS = 1 << 20  # of a batch, and characters from one window to the next
 MOST_EPOCHS = 10**9
 MOST_MINUTES = 1e9
@@ -134,7 +147,7 @@ class TrainConfig:
     step: int = setting(1, "Stride between windows (targets last only).", 1, MOST_ROWS)
     optimizer: str = setting(
         "adam",
-        "Keras's optimizer, with its own defaults: adamw decays the weights by 0.004.",
+        "Keras optimizer, with Keras's defaults (adamw: weight decay 0.004).",
         choices=OPTIMIZERS,
     )
     learning_rate: float = setting(0.005, "Peak learning rate.", 0, 1e6, above=True)
@@ -145,13 +158,13 @@ class TrainConfig:
         0.0, "Share of the recurrent weights to drop.", 0, 1, below=True
     )
     validation_split: float = setting(
-        0.1, "Share of the text, its tail, to hold out.", LEAST_SPLIT, 1 - LEAST_SPLIT
+        0.1, "Share of the text to hold out, from its end.", LEAST_SPLIT, 1 - LEAST_SPLIT
     )
     patience: int | None = setting(
-        5, "Evaluations without a better one before training stops.", 1, MOST_EPOCHS
+        5, "Evaluations without improvement before training stops.", 1, MOST_EPOCHS
     )
     seed: int = setting(
-        0, "Seed of everything random: weights, order of the data, dropout.", 0, 2**53
+        0, "Seed for everything random: weights, order of the data, dropout.", 0, 2**53
     )
     precision: str = setting(
         "float32", "Precision of the layers' products (docs/scale.md).", choices=PRECISIONS

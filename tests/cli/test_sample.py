@@ -442,7 +442,7 @@ def test_runs_complete_by_name(folder: Path) -> None:
         (["-s", "-1"], 2, "-1 is not in the range"),
         (["-k", "-1"], 2, "-1 is not in the range"),
         (["--top-p", "1.5"], 2, "1.5 is not in the range"),
-        (["--min-p", "nan"], 2, "'nan' is not from 0 to 1"),
+        (["--min-p", "nan"], 2, "'nan' is not a finite number"),
         (["--num-samples", "0"], 2, "0 is not in the range"),
         (["--max-copy", "0"], 2, "0 is not in the range"),
         (["--stop", ""], 2, "--stop must not be empty"),

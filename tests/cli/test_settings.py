@@ -7,7 +7,7 @@ import click
 import pytest
 
 from textgen.cli.settings import setting_options
-from textgen.config import ModelConfig, TrainConfig
+from textgen.config import Cleaning, ModelConfig, TrainConfig
 from textgen.storage import schema
 
 
@@ -25,16 +25,18 @@ def by_option(name: str, word: str) -> Any:
 
 def by_file(name: str, value: Any) -> Any:
     """What a file's reader makes of a value."""
-    kind = ModelConfig if name in ModelConfig.__dataclass_fields__ else TrainConfig
+    kinds = (ModelConfig, TrainConfig, Cleaning)
+    kind: type = next(kind for kind in kinds if name in kind.__dataclass_fields__)
     plain = asdict(kind())
     values = {key: list(item) if isinstance(item, tuple) else item for key, item in plain.items()}
-    return schema.settings(values | {name: value}, kind, "test")[name]
+    return getattr(schema.settings(values | {name: value}, kind, "test"), name)
 
 
 @pytest.mark.parametrize(
     ("name", "word", "value", "taken"),
     [
         ("cell", "gru", "gru", "gru"),
+        ("normalize", "none", "none", "none"),
         ("units", "8192,1", [8192, 1], (8192, 1)),
         ("dropout", "0", 0, 0.0),
         ("epochs", "1", 1, 1),
@@ -50,6 +52,7 @@ def test_both_take_a_value(name: str, word: str, value: Any, taken: Any) -> None
     ("name", "word", "value"),
     [
         ("cell", "Lambda", "Lambda"),
+        ("normalize", "nfd", "nfd"),
         ("units", "8193", [8193]),
         ("units", ",".join("1" * 17), [1] * 17),
         ("dropout", "1", 1),

@@ -71,7 +71,7 @@ def test_a_model_is_a_name_a_folder_or_a_file(folder: Path, name: str | Path | N
     model = textgen.load(name)
     assert model.path.samefile(folder / "checkpoints/echo/model.keras")
     assert (model.name, model.characters) == ("echo", "".join(sorted(set(TEXT))))
-    assert (model.length, model.temperatures) == (500, (0.8,))
+    assert (model.sampling.length, model.sampling.temperatures) == (500, (0.8,))
     assert model.config.units == (12, 8)
     assert model.val_bpc is not None
     assert model.val_bpc == pytest.approx(model.score(TEXT[-3000:]).bpc, abs=1e-4)

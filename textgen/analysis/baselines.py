@@ -3,10 +3,14 @@
 import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from textgen.messages import bits
+from textgen.storage.model_file import Model
+from textgen.storage.provenance import Provenance
+from textgen.storage.run_folder import read_run_text
 from textgen.text.vocabulary import Vocabulary
 
 MAX_ORDER = 6
@@ -187,6 +191,15 @@ def xz_of_ids(train_ids: np.ndarray, holdout_ids: np.ndarray, vocabulary: Vocabu
     return xz_bits(train, vocabulary.decode(holdout_ids[:XZ_HOLDOUT_LIMIT]))
 
 
+def with_xz(path: Path, model: Model) -> dict[str, float]:
+    """The baselines in a model file, and xz where the run's text lies beside it."""
+    known = Provenance.read(model.provenance).baselines
+    text = read_run_text(path, model)
+    if text is None or "xz" in known:
+        return known
+    return {**known, "xz": xz_of_ids(text.train, text.holdout, model.vocabulary)}
+
+
 def sample_note(train_characters: int | None, holdout_characters: int | None) -> str:
     """What the n-grams leave out of texts of these lengths, in one sentence; else empty."""
     left_out = []
@@ -234,3 +247,14 @@ def overfitting(train_loss: float, val_loss: float) -> str:
         f"It overfits: the hold-out costs {gap:.2f} bits per character more than the training "
         "text. More text or more dropout would help more than more passes."
     )
+
+
+def sentences(provenance: Provenance) -> list[str]:
+    """Whether a model is any good, in plain words."""
+    found = []
+    if provenance.val_bpc is not None:
+        found.append(verdict(provenance.val_bpc, provenance.baselines))
+    if provenance.train_loss is not None and provenance.val_loss is not None:
+        found.append(overfitting(provenance.train_loss, provenance.val_loss))
+    found.append(sample_note(provenance.train_characters, provenance.holdout_characters))
+    return [sentence for sentence in found if sentence]

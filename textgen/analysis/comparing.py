@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from textgen.analysis.scoring import Score, score_lines, score_text
 from textgen.corpus import open_sources
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
-from textgen.messages import printable
+from textgen.messages import note, printable
 from textgen.storage.model_file import Model, load_model
 from textgen.storage.run_folder import find_model, model_name, read_run_text
 
@@ -36,8 +36,8 @@ class Scorer:
 class Reading:
     """How files are read: the options of that name."""
 
-    encoding: str
-    keep_boilerplate: bool
+    encoding: str = "utf-8"
+    keep_boilerplate: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,59 @@ class Row:
     number: int | None = None
     text: str = ""
     copied: Sequence[Copied] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models, and the rows of their figures as they are measured."""
+
+    scorers: list[Scorer]
+    rows: Generator[Row]
+
+
+def compare(
+    files: Sequence[str],
+    models: Sequence[str] = (),
+    by_line: bool = False,
+    with_copying: bool = False,
+    corpus: str | None = None,
+    reading: Reading = Reading(),
+) -> Comparison:
+    """Measure files under models.
+
+    Args:
+        files: paths and other sources; `-` is stdin.
+        models: names of runs, folders or files; the newest run if there are none.
+        by_line: whether each line has a row of its own.
+        with_copying: whether to find what each file has from the training texts.
+        corpus: source of the training text, where it is not beside the model.
+        reading: how files are read.
+
+    Raises:
+        TextgenError: a model, a training text or (from the rows) a file cannot be used.
+    """
+    scorers = load_scorers(models)
+    if len({scorer.model.cleaning for scorer in scorers}) > 1:
+        note("These models clean texts differently, so the comparison is only rough.")
+    if by_line:
+        refuse_joined_lines(scorers)
+    texts = [training_text(scorer, corpus, reading) for scorer in scorers] if with_copying else []
+    return Comparison(scorers, _rows(scorers, files, by_line, texts, reading))
+
+
+def _rows(
+    scorers: Sequence[Scorer],
+    files: Sequence[str],
+    by_line: bool,
+    texts: Sequence[np.ndarray],
+    reading: Reading,
+) -> Generator[Row]:
+    with readable(files, len(scorers) + len(texts)) as paths:
+        named = list(zip(files, paths, strict=True))
+        if by_line:
+            yield from rows_of_lines(scorers, named, reading)
+        else:
+            yield from rows_of_files(scorers, named, reading, texts)
 
 
 def load_scorers(models: Sequence[str | None]) -> list[Scorer]:

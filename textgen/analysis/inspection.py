@@ -16,7 +16,7 @@ from textgen.text.vocabulary import Vocabulary
 
 # Characters inspected at a time.
 BLOCK = 16 * PIECE
-NOBODY = -1
+NO_GUESS = -1
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def inspect(
     """
     top = min(top, len(vocabulary))
     dtype = np.dtype([("bits", "f8"), ("guesses", "i4", (top,)), ("chances", "f4", (top,))])
-    missing = np.array([(np.nan, NOBODY, 0)], dtype)
-    unknown = np.array([(UNKNOWN_BITS, NOBODY, 0)], dtype)
+    missing = np.array([(np.nan, NO_GUESS, 0)], dtype)
+    unknown = np.array([(UNKNOWN_BITS, NO_GUESS, 0)], dtype)
 
     def measure(ids: np.ndarray) -> np.ndarray:
         both = np.empty(len(ids), [("guess", dtype), ("activity", "f4")])

@@ -1,5 +1,6 @@
 """`textgen info`: what a model file is, and which runs there are."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.sample import complete_run
+from textgen.cli.options import complete_run
 from textgen.cli.tables import bpc, duration, file_size, table
 from textgen.cli.terminal import say, utf8_stdout
 from textgen.errors import TextgenError
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from textgen.storage.provenance import Provenance
     from textgen.storage.run_folder import RunDirectory
 
-XZ = "xz"
-
 
 @click.command()
 @click.argument("model", required=False, shell_complete=complete_run)
-@click.option("--json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", is_flag=True, help="Print one JSON object per line.")
 def info(model: str | None, json: bool) -> None:
     """Describe a model and how good it is, or list the runs.
 
@@ -33,6 +32,7 @@ def info(model: str | None, json: bool) -> None:
     newest first, with the loss on the hold-out in bits per character.
     """
     utf8_stdout()
+    from textgen.analysis.baselines import with_xz
     from textgen.storage.model_file import load_model
     from textgen.storage.run_folder import find_model, runs
 
@@ -46,24 +46,11 @@ def info(model: str | None, json: bool) -> None:
         return
     path = find_model(model)
     loaded = load_model(path)
-    baselines = measured_baselines(path, loaded)
+    baselines = with_xz(path, loaded)
     if json:
         say(dumps(facts(path, loaded, baselines), ensure_ascii=False))
     else:
         say("\n".join(description(path, loaded, baselines)))
-
-
-def measured_baselines(path: Path, model: "Model") -> dict[str, float]:
-    """The baselines in the model file, and xz where the run's text lies beside it."""
-    from textgen.analysis.baselines import xz_of_ids
-    from textgen.storage.provenance import Provenance
-    from textgen.storage.run_folder import read_run_text
-
-    known = Provenance.read(model.provenance).baselines
-    text = read_run_text(path, model)
-    if text is None or XZ in known:
-        return known
-    return {**known, XZ: xz_of_ids(text.train, text.holdout, model.vocabulary)}
 
 
 def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, Any]:
@@ -80,7 +67,7 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
         "val_bpc": provenance.val_bpc,
         "train_loss": provenance.train_loss,
         "vocabulary": len(model.vocabulary),
-        "parameters": parameters(model),
+        "parameters": model.parameters,
         "baselines": baselines,
         "characters": model.vocabulary.characters,
         "commonest": model.vocabulary.commonest,
@@ -94,7 +81,7 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
 
 def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iterator[str]:
     """What a model is, for a person to read."""
-    from textgen.analysis.baselines import overfitting, sample_note, verdict
+    from textgen.analysis.baselines import sentences
     from textgen.storage.provenance import Provenance
     from textgen.storage.run_folder import model_name
 
@@ -102,7 +89,7 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
     stat = path.stat()
     age = duration(max(0.0, time.time() - stat.st_mtime))
     name = printable(model_name(path))
-    yield f"{name}: {kind(model)}, {parameters(model):,} parameters"
+    yield f"{name}: {kind(model)}, {model.parameters:,} parameters"
     yield f"{printable(str(path))}, {file_size(stat.st_size)}, {age} old"
     yield ""
     yield from architecture(model)
@@ -110,14 +97,9 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
     yield from table([*origin(model, provenance)], "<<")
     yield ""
     yield from losses(provenance, baselines)
-    sentences = [sample_note(provenance.train_characters, provenance.holdout_characters)]
-    if provenance.val_bpc is not None:
-        sentences.append(verdict(provenance.val_bpc, baselines))
-    if provenance.train_loss is not None and provenance.val_loss is not None:
-        sentences.append(overfitting(provenance.train_loss, provenance.val_loss))
-    if any(sentences):
+    if found := sentences(provenance):
         yield ""
-        yield from filter(None, sentences)
+        yield from found
     yield ""
     yield "Use it:"
     yield f"  textgen sample --model {name}"
@@ -137,7 +119,7 @@ def architecture(model: "Model") -> list[str]:
         rows.append((str(layer + 1), kind, f"{units:,}", f"{count:,}"))
     count = count_of(shapes, "logits/")
     rows.append(("output", "dense, logits", f"{len(model.vocabulary):,}", f"{count:,}"))
-    rows.append(("total", "", "", f"{parameters(model):,}"))
+    rows.append(("total", "", "", f"{model.parameters:,}"))
     return table(rows, "<<>>")
 
 
@@ -243,7 +225,7 @@ def list_entry(run: "RunDirectory") -> dict[str, Any]:
         "val_bpc": provenance.val_bpc,
         "ngram_bpc": best[1] if best else None,
         "kind": kind(model),
-        "parameters": parameters(model),
+        "parameters": model.parameters,
         "bytes": stat.st_size,
         "age": round(max(0.0, time.time() - stat.st_mtime), 1),
     }
@@ -254,13 +236,6 @@ def kind(model: "Model") -> str:
     return f"{model.config.cell.upper()} {'-'.join(map(str, model.config.units))}"
 
 
-def parameters(model: "Model") -> int:
-    """How many numbers the model learned."""
-    return count_of(model.config.weight_shapes(len(model.vocabulary)), "")
-
-
 def count_of(shapes: dict[str, tuple[int, ...]], prefix: str) -> int:
     """How many numbers the weights have whose names start with `prefix`."""
-    import math
-
     return sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(prefix))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.options import reading_options
-from textgen.cli.sample import complete_run
+from textgen.cli.options import complete_run, reading_options
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
 from textgen.messages import printable, visible
 

@@ -1,42 +1,16 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from textgen.config import NORMALIZATIONS, Cleaning
+from textgen.cli.settings import setting_options
+from textgen.config import Cleaning
 
 Command = Callable[..., Any]
-
-_DEFAULT = Cleaning()
-
-# No default, so that a preset or a resumed run can distinguish what was asked for.
-_CLEANING_OPTIONS = (
-    click.option("--lowercase/--no-lowercase", default=None, help="Convert to lower case."),
-    click.option(
-        "--normalize",
-        type=click.Choice(NORMALIZATIONS),
-        help=f"Unicode normalisation form.  [default: {_DEFAULT.normalize}]",
-    ),
-    click.option(
-        "--ascii/--no-ascii",
-        default=None,
-        help="Replace quotes, dashes and accents by ASCII; drop all other characters.",
-    ),
-    click.option(
-        "--tokenize/--no-tokenize",
-        default=None,
-        help="Split into NLTK's word tokens, separated by one space; line breaks are lost.",
-    ),
-    click.option(
-        "--drop-stopwords/--keep-stopwords",
-        default=None,
-        help="Drop NLTK's English stop words (the, of, ...); implies --tokenize.",
-    ),
-)
 
 _READING_OPTIONS = (
     click.option(
@@ -71,15 +45,24 @@ def complete_source(
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
+def complete_run(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of runs that have a model, newest first; where none fits, files."""
+    from textgen.storage.run_folder import runs
+
+    names = [run.name for run in runs() if run.name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
 def cleaning_options(command: Command) -> Command:
     """Add the options that say how sources are read and cleaned.
 
-    The command receives `encoding` and `keep_boilerplate`; and `lowercase`, `normalize`,
-    `ascii`, `tokenize` and `drop_stopwords`, None unless given, for `cleaning_of`.
+    The command receives `encoding` and `keep_boilerplate`; and the settings of `Cleaning`, None
+    unless given.
     """
-    for option in reversed(_CLEANING_OPTIONS + _READING_OPTIONS):
-        command = option(command)
-    return command
+    names = [field.name for field in fields(Cleaning)]
+    return setting_options(*names, shown=("normalize",))(reading_options(command))
 
 
 def reading_options(command: Command) -> Command:
@@ -87,10 +70,3 @@ def reading_options(command: Command) -> Command:
     for option in reversed(_READING_OPTIONS):
         command = option(command)
     return command
-
-
-def cleaning_of(ctx: click.Context, base: Cleaning = _DEFAULT) -> Cleaning:
-    """`base`, with what the command line says about cleaning in its place."""
-    asked = {field.name: ctx.params[field.name] for field in fields(Cleaning)}
-    cleaning = replace(base, **{name: value for name, value in asked.items() if value is not None})
-    return replace(cleaning, tokenize=cleaning.tokenize or cleaning.drop_stopwords)

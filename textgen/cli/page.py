@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from textgen.cli.sample import complete_run
+from textgen.cli.options import complete_run
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
 from textgen.errors import TextgenError
 from textgen.messages import shown

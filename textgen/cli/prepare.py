@@ -1,13 +1,12 @@
 """`textgen prepare`: corpus sources in, clean UTF-8 text out."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from textgen.cli.options import cleaning_of, cleaning_options, source_arguments
+from textgen.cli.options import cleaning_options, source_arguments
 from textgen.cli.pipe import TextPipe
 
 
@@ -17,25 +16,23 @@ from textgen.cli.pipe import TextPipe
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file instead of stdout; it appears only when it is whole.",
+    help="Write to this file instead of stdout; it appears only when it is complete.",
 )
 @click.option(
     "--list",
     "listing",
     is_flag=True,
     envvar="TEXTGEN_PREPARE_LIST",
-    help="Show what is there and what can be fetched.",
+    help="List the sources on disk and those that can be fetched.",
 )
 @cleaning_options
-@click.pass_context
 def prepare(
-    ctx: click.Context,
     sources: tuple[str, ...],
     output: Path | None,
     listing: bool,
     encoding: str,
     keep_boilerplate: bool,
-    **_: Any,
+    **cleaning: Any,
 ) -> None:
     """Turn corpus sources into clean UTF-8 text.
 
@@ -51,9 +48,9 @@ def prepare(
     if listing:
         chunks: Iterable[str] = (f"{name:<32}{where}\n" for name, where in list_sources())
     elif sources:
-        cleaning = asdict(cleaning_of(ctx))
+        given = {name: value for name, value in cleaning.items() if value is not None}
         chunks = textgen.prepare(
-            *sources, **cleaning, encoding=encoding, keep_boilerplate=keep_boilerplate
+            *sources, **given, encoding=encoding, keep_boilerplate=keep_boilerplate
         )
     else:
         raise click.UsageError("Missing argument 'SOURCE...'. What there is: --list.")

@@ -9,9 +9,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
+from textgen.cli.settings import Finite
 from textgen.cli.terminal import note_on_stderr, one_blas_thread
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ INTERRUPTED = 130
 
 
 class Temperatures(click.ParamType):
-    """One temperature or several with commas between, each at least 0."""
+    """One temperature, or several separated by commas, each at least 0."""
 
     name = "number[,number...]"
 
@@ -33,7 +34,7 @@ class Temperatures(click.ParamType):
         try:
             numbers = tuple(float(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not a number, nor numbers with commas between.", param, ctx)
+            self.fail(f"{value!r} is not a number, nor several separated by commas.", param, ctx)
         if not all(number >= 0 and math.isfinite(number) for number in numbers):
             self.fail(f"{value!r} is not at least 0 and finite.", param, ctx)
         return numbers
@@ -52,22 +53,6 @@ class Length(click.ParamType):
         return number
 
 
-class Probability(click.FloatRange):
-    """A number from 0 to 1; click's own range lets `nan` pass."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The number; a usage error for anything else."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value!r} is not from 0 to 1.", param, ctx)
-        return number
-
-
 def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """Arguments as UTF-8, whatever the locale: Python decodes them by the locale."""
     if isinstance(value, tuple):
@@ -76,16 +61,6 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         return os.fsencode(value).decode()
     except UnicodeError:
         return value
-
-
-def complete_run(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Names of runs that have a model, newest first; where none fits, files."""
-    from textgen.storage.run_folder import runs
-
-    names = [run.name for run in runs() if run.name.startswith(incomplete)]
-    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 @click.command()
@@ -101,20 +76,20 @@ def complete_run(
     "-f",
     "--prompt-file",
     type=click.Path(allow_dash=True),
-    help="Read the prompt from this file, - for stdin, just as it is: a newline at the end counts.",
+    help="Read the prompt from this file (- for stdin), a final newline included.",
 )
 @click.option(
     "-n",
     "--length",
     type=Length(),
-    help="Characters to generate, -1 for no end.  [default: the model's, mostly 500]",
+    help="Characters to generate, -1 for no end.  [default: the model's, usually 500]",
 )
 @click.option(
     "-t",
     "--temperature",
     type=Temperatures(),
-    help="Low is careful, high is bold, 0 always takes the most probable character. Several "
-    "with commas between write a block for each.  [default: the model's, mostly 0.8]",
+    help="Low is careful, high is bold, 0 always takes the most probable character. Several, "
+    "separated by commas, give a block of texts each.  [default: the model's, usually 0.8]",
 )
 @click.option(
     "-s",
@@ -141,13 +116,13 @@ def complete_run(
 )
 @click.option(
     "--top-p",
-    type=Probability(),
+    type=Finite(0, 1),
     default=1.0,
     help="Choose among the fewest characters that together reach this probability; 1 is off.",
 )
 @click.option(
     "--min-p",
-    type=Probability(),
+    type=Finite(0, 1),
     default=0.0,
     help="Choose among characters at least this probable relative to the most probable one; "
     "0 is off. Filters apply in the order -k, --top-p, --min-p, then the temperature.",
@@ -163,28 +138,28 @@ def complete_run(
     "--separator",
     default="\n---\n",
     callback=as_utf8,
-    help="What stands between two texts.  [default: a line with ---]",
+    help="Written between two texts.  [default: a line with ---]",
 )
 @click.option(
     "--stop",
     multiple=True,
     metavar="TEXT",
     callback=as_utf8,
-    help="End a text where it would write this, without writing it. Can be repeated.",
+    help="End a text before it writes this. Can be repeated.",
 )
 @click.option(
     "--max-copy",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Never write more than N characters in a row that stand so in the training text. "
-    "Only what is written counts, not the prompt.",
+    help="Never copy more than N characters in a row from the training text. The prompt does "
+    "not count.",
 )
 @click.option(
     "--corpus",
     metavar="SOURCE",
     help="The training text for --max-copy, where it is not beside the model.",
 )
-@click.option("--json", is_flag=True, help="Write one JSON object a line for each text.")
+@click.option("--json", is_flag=True, help="Write each text as a JSON object on a line of its own.")
 def sample(
     model: str | None,
     prompt: str,
@@ -206,7 +181,7 @@ def sample(
 ) -> None:
     """Generate text with a trained model.
 
-    The text goes to stdout as it is made, all else to stderr. Without a prompt the model
+    The text goes to stdout as it is made, everything else to stderr. Without a prompt the model
     continues the end of its training text, which is not written.
 
     Exit status: 0; 1 or 2 after an error; 130 after Ctrl-C; 141 when the reader of a pipe
@@ -215,14 +190,13 @@ def sample(
     """
     one_blas_thread()
     import textgen
-    from textgen.generation.choosing import Filters
     from textgen.generation.prompt import read_prompt_file
     from textgen.generation.writing import NO_END, Asked
 
     _check_together(prompt, prompt_file, stop, max_copy, corpus)
     loaded = textgen.load(model)
-    temperatures = temperature or loaded.temperatures
-    length = loaded.length if length is None else length
+    temperatures = temperature or loaded.sampling.temperatures
+    length = loaded.sampling.length if length is None else length
     endless = length == NO_END
     if endless and not stop and (json or num_samples * len(temperatures) > 1):
         raise click.UsageError("With -n -1 the first text never ends: give a --stop.")
@@ -232,7 +206,9 @@ def sample(
         temperatures=temperatures,
         num_samples=num_samples,
         seed=seed,
-        filters=Filters(top_k, top_p, min_p),
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
         stop=stop,
         max_copy=max_copy,
         corpus=corpus,

@@ -1,14 +1,13 @@
 """`textgen score`: what texts cost under models, in bits per character."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from contextlib import closing
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.options import reading_options
-from textgen.cli.sample import complete_run
+from textgen.cli.options import complete_run, reading_options
 from textgen.cli.tables import bpc, line
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
 from textgen.messages import printable
@@ -41,13 +40,13 @@ PREVIEW = 60
     "with_copying",
     envvar="TEXTGEN_SCORE_COPYING",
     is_flag=True,
-    help="Show what each file has verbatim from the model's training text.",
+    help="Show what each file shares verbatim with the model's training text.",
 )
 @click.option(
     "--corpus",
     help="The training text for --copying, where it is not beside the model.",
 )
-@click.option("--json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", is_flag=True, help="Print one JSON object per line.")
 @reading_options
 def score(
     files: tuple[str, ...],
@@ -72,29 +71,13 @@ def score(
         raise click.UsageError("--corpus is for --copying only.")
     one_blas_thread()
     utf8_stdout()
-    from textgen.analysis.comparing import (
-        Reading,
-        load_scorers,
-        readable,
-        refuse_joined_lines,
-        rows_of_files,
-        rows_of_lines,
-        training_text,
-    )
+    from textgen.analysis.comparing import Reading, compare
 
-    scorers = load_scorers(models)
-    if len({scorer.model.cleaning for scorer in scorers}) > 1:
-        warn("These models clean texts differently, so the comparison is only rough.")
     reading = Reading(encoding, keep_boilerplate)
-    texts = []
-    if by_line:
-        refuse_joined_lines(scorers)
-    if with_copying:
-        texts = [training_text(scorer, corpus, reading) for scorer in scorers]
-    with readable(files, len(scorers) + len(texts)) as paths:
-        rows = rows_of_lines if by_line else partial(rows_of_files, texts=texts)
-        show = show_json if json else show_lines if by_line else show_files
-        show(scorers, rows(scorers, list(zip(files, paths, strict=True)), reading))
+    compared = compare(files, models, by_line, with_copying, corpus, reading)
+    show = show_json if json else show_lines if by_line else show_files
+    with closing(compared.rows) as rows:
+        show(compared.scorers, rows)
 
 
 def show_json(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:

@@ -1,4 +1,4 @@
-"""Options of `train` made from the settings of the configuration classes."""
+"""Options made from the settings of the configuration classes."""
 
 import math
 from collections.abc import Callable
@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
-from textgen.config import ModelConfig, Setting, TrainConfig
+from textgen.config import Cleaning, ModelConfig, Setting, TrainConfig
 
-FIELDS = {field.name: field for kind in (ModelConfig, TrainConfig) for field in fields(kind)}
+KINDS = (ModelConfig, TrainConfig, Cleaning)
+FIELDS = {field.name: field for kind in KINDS for field in fields(kind)}
+
+# What switches a setting off, where it is not called no-NAME.
+OFF = {"drop-stopwords": "keep-stopwords"}
 
 
 class Units(click.ParamType):
@@ -61,16 +65,24 @@ def setting_options(*names: str, shown: tuple[str, ...] = ()) -> Callable[[Calla
         for name in reversed(names):
             field = FIELDS[name]
             default = f"  [default: {field.default}]" if name in shown else ""
-            flag = "--" + name.replace("_", "-")
             text = field.metadata["setting"].help + default
-            command = click.option(flag, type=_type(field), help=text)(command)
+            command = click.option(_flag(field), type=_type(field), default=None, help=text)(
+                command
+            )
         return command
 
     return decorate
 
 
+def _flag(field: Field) -> str:
+    name = field.name.replace("_", "-")
+    return f"--{name}/--{OFF.get(name, f'no-{name}')}" if field.type is bool else f"--{name}"
+
+
 def _type(field: Field) -> click.ParamType:
     rule = field.metadata["setting"]
+    if field.type is bool:
+        return click.BOOL
     if rule.choices:
         return click.Choice(rule.choices)
     if field.name == "units":

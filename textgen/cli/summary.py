@@ -1,6 +1,5 @@
 """What `textgen train` prints when a run is over."""
 
-import math
 from collections.abc import Iterator
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ def summary(trained: "Trained") -> dict[str, Any]:
     """The summary as it is printed with --json; losses in nats a character."""
     run, progress = trained.run, trained.progress
     assert progress.best is not None
-    shapes = run.model.weight_shapes(len(run.vocabulary))
     return {
         "run": trained.directory.name,
         "model": str(trained.directory.model),
@@ -27,7 +25,7 @@ def summary(trained: "Trained") -> dict[str, Any]:
         "train_loss": progress.best_train_loss,
         "val_loss": progress.best,
         "val_bpc": bits(progress.best),
-        "parameters": sum(math.prod(shape) for shape in shapes.values()),
+        "parameters": run.model.parameters(len(run.vocabulary)),
         "chars_per_second": round(progress.chars_per_second, 1),
         "baselines": run.baselines,
     }

@@ -64,7 +64,7 @@ def train(
     """Train a model on a text.
 
     SOURCE is a path, - for stdin, builtin:NAME, gutenberg:FILEID or cat-in-the-hat; several
-    are joined. Without one the built-in story is taken. The run is kept in checkpoints/NAME;
+    are joined. Without one, the built-in story is used. The run is kept in checkpoints/NAME;
     its model.keras holds the best weights so far.
     """
     if options["minutes"] and options["epochs"]:

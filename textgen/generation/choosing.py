@@ -113,6 +113,13 @@ class Chooser:
         return np.add.reduce(self._below, axis=1, dtype=np.int64)
 
 
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """The model's own probabilities (batch, vocabulary) float64 from logits of that shape."""
+    scores = logits.astype(np.float64)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
 def surprisals(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """-log2 of the model's own probability of each row's id, (batch,) float64."""
     scores = logits.astype(np.float64)

@@ -68,7 +68,7 @@ class Sample:
         self.stopped_by = reason
 
     def take(self) -> str:
-        """What was added since the last call, but for what may be part of a stop text."""
+        """What was added since the last call, except what may be part of a stop text."""
         with self._lock:
             text = "".join(self._pieces)
             self._pieces.clear()

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ class Asked:
         temperatures: `num_samples` texts are written for each.
         num_samples: at least 1.
         seed: of the random numbers; None draws one.
-        filters: which characters may be chosen.
+        top_k, top_p, min_p: which characters may be chosen; see `Filters`.
         stop: texts that end a text and are not part of it.
         max_copy: the longest run of the training text that may be written, or None.
         corpus: source of the training text, where it is not beside the model.
@@ -46,7 +46,9 @@ class Asked:
     temperatures: Sequence[float]
     num_samples: int = 1
     seed: int | None = None
-    filters: Filters = field(default_factory=Filters)
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
     stop: tuple[str, ...] = ()
     max_copy: int | None = None
     corpus: str | None = None
@@ -64,9 +66,9 @@ class Asked:
             _check("temperature", temperature, 0)
         _check("num_samples", self.num_samples, 1)
         _check("seed", self.seed, 0)
-        _check("top_k", self.filters.top_k, 0)
-        _check("top_p", self.filters.top_p, 0, 1)
-        _check("min_p", self.filters.min_p, 0, 1)
+        _check("top_k", self.top_k, 0)
+        _check("top_p", self.top_p, 0, 1)
+        _check("min_p", self.min_p, 0, 1)
         _check("max_copy", self.max_copy, 1)
         if "" in self.stop:
             raise TextgenError("stop must not be empty.")
@@ -119,7 +121,7 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
         characters=model.vocabulary.characters,
         length=NO_END if asked.length is None else asked.length,
         seed=seed,
-        filters=asked.filters,
+        filters=Filters(asked.top_k, asked.top_p, asked.min_p),
         measure=asked.measure,
         copied=_training_ngrams(path, model, asked.max_copy, asked.corpus),
     )

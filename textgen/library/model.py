@@ -5,13 +5,13 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
-from textgen.config import Cleaning, ModelConfig
+from textgen.config import Cleaning, ModelConfig, SampleConfig
 from textgen.corpus import clean_prompt
-from textgen.generation.choosing import Filters
+from textgen.generation.choosing import probabilities
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
@@ -22,6 +22,18 @@ from textgen.storage.run_folder import find_model, model_name
 
 if TYPE_CHECKING:
     from textgen.analysis.scoring import Score
+
+
+class Options(TypedDict, total=False):
+    """More options of `Model.generate`, which describes them, and of `Model.stream`."""
+
+    seed: int | None
+    top_k: int
+    top_p: float
+    min_p: float
+    max_copy: int | None
+    corpus: str | None
+    on_unknown: str
 
 
 def load(model: str | os.PathLike[str] | None = None) -> "Model":
@@ -81,14 +93,9 @@ class Model:
         return self._file.cleaning
 
     @property
-    def length(self) -> int:
-        """Characters that it generates if nothing else is asked for."""
-        return self._file.sampling.length
-
-    @property
-    def temperatures(self) -> tuple[float, ...]:
-        """Temperatures of the texts that `textgen sample` writes if nothing else is asked for."""
-        return self._file.sampling.temperatures
+    def sampling(self) -> SampleConfig:
+        """The default length and temperatures."""
+        return self._file.sampling
 
     @property
     def provenance(self) -> Provenance:
@@ -110,14 +117,8 @@ class Model:
         prompt: str = "",
         *,
         temperature: float | None = None,
-        seed: int | None = None,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
         stop: str | Sequence[str] = (),
-        max_copy: int | None = None,
-        corpus: str | None = None,
-        on_unknown: str = "error",
+        **options: Unpack[Options],
     ) -> str:
         """Write a text; the same seed gives the same text as `textgen sample`.
 
@@ -132,13 +133,13 @@ class Model:
             prompt: text to continue; empty to continue the end of the training text.
             temperature: low is careful, high is bold, 0 always takes the most probable
                 character; None for the first of the model's default temperatures.
+            stop: a text, or several, that ends the text and is not part of it.
             seed: at least 0; None draws one.
             top_k: choose among the k most probable characters only; 0 is off.
             top_p: choose among the fewest characters that together reach this probability;
                 1 is off.
             min_p: choose among characters at least this probable relative to the most
                 probable one; 0 is off.
-            stop: a text, or several, that ends the text and is not part of it.
             max_copy: the longest run of the training text that may be written, in characters.
             corpus: source of the training text for `max_copy`, where it is not beside the model.
             on_unknown: what happens to characters of the prompt that the model does not know:
@@ -151,20 +152,8 @@ class Model:
             TextgenError: an option is out of its range, the prompt has an unknown character,
                 or the training text for `max_copy` is not there.
         """
-        pieces = self.stream(
-            self.length if length is None else length,
-            prompt,
-            temperature=temperature,
-            seed=seed,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            stop=stop,
-            max_copy=max_copy,
-            corpus=corpus,
-            on_unknown=on_unknown,
-        )
-        return "".join(pieces)
+        length = self.sampling.length if length is None else length
+        return "".join(self.stream(length, prompt, temperature=temperature, stop=stop, **options))
 
     def stream(
         self,
@@ -172,14 +161,8 @@ class Model:
         prompt: str = "",
         *,
         temperature: float | None = None,
-        seed: int | None = None,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
         stop: str | Sequence[str] = (),
-        max_copy: int | None = None,
-        corpus: str | None = None,
-        on_unknown: str = "error",
+        **options: Unpack[Options],
     ) -> Generator[str]:
         """Write a text piece by piece, as it is made.
 
@@ -190,7 +173,7 @@ class Model:
 
         Args:
             length: characters to write; None for no end but that of `stop`, in constant memory.
-            prompt: as in `generate`, and so are the options that follow.
+            prompt: as in `generate`, and so are all the others.
 
         Yields:
             Pieces of the text, none empty: mostly one character.
@@ -198,20 +181,11 @@ class Model:
         Raises:
             TextgenError: as in `generate`, at once.
         """
-        texts = self.texts(
-            Asked(
-                length,
-                prompt,
-                (self.temperatures[0] if temperature is None else temperature,),
-                seed=seed,
-                filters=Filters(top_k, top_p, min_p),
-                stop=(stop,) if isinstance(stop, str) else tuple(stop),
-                max_copy=max_copy,
-                corpus=corpus,
-                on_unknown=on_unknown,
-            )
+        temperatures = (self.sampling.temperatures[0] if temperature is None else temperature,)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        return _without_empty(
+            self.texts(Asked(length, prompt, temperatures, stop=stops, **options))
         )
-        return _without_empty(texts)
 
     def texts(self, asked: Asked) -> Texts:
         """Write several texts side by side, as `textgen sample` does.
@@ -260,9 +234,7 @@ class Model:
             TextgenError: the prompt has an unknown character.
         """
         read = make_prompt(self._file, prompt, on_unknown)
-        logits = read_prompt(self._network, read.ids).logits[0].astype(np.float64)
-        shares = np.exp(logits - logits.max())
-        shares /= shares.sum()
+        shares = probabilities(read_prompt(self._network, read.ids).logits)[0]
         order = np.argsort(-shares, kind="stable")
         return {self.characters[place]: float(shares[place]) for place in order}
 

@@ -1,7 +1,7 @@
 """Training from a program or a notebook."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ from textgen.errors import TextgenError
 from textgen.library.model import Model
 from textgen.messages import bits
 from textgen.storage import schema
-from textgen.storage.model_file import read_cleaning
 from textgen.training.plan import Request
 from textgen.training.session import Trained
 from textgen.training.session import train as train_run
@@ -20,33 +19,27 @@ from textgen.training.session import train as train_run
 if TYPE_CHECKING:
     import keras
 
-# Each kind of setting, and what checks it as it checks a file.
-CHECKS: tuple[tuple[Any, Callable[[dict[str, Any]], object]], ...] = (
-    (ModelConfig, lambda values: schema.settings(values, ModelConfig, "settings")),
-    (TrainConfig, lambda values: schema.settings(values, TrainConfig, "settings")),
-    (Cleaning, read_cleaning),
-)
 
-
-def check_settings(given: dict[str, Any]) -> None:
-    """Check settings by the rules of the options.
+def checked(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings as their classes have them, checked by the rules of the options.
 
     Raises:
         TextgenError: one is unknown, or has a value that it cannot have.
     """
-    unknown = set(given)
-    for kind, check in CHECKS:
-        own = {field.name: given[field.name] for field in fields(kind) if field.name in given}
-        unknown -= own.keys()
+    found: dict[str, Any] = {}
+    for kind in (ModelConfig, TrainConfig, Cleaning):
+        names = [field.name for field in fields(kind) if field.name in given]
         # As JSON has it.
-        values = asdict(kind()) | own
+        values = asdict(kind()) | {name: given[name] for name in names}
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
         try:
-            check(values)
+            config = schema.settings(values, kind, "settings")
         except schema.Refused as reason:
             raise TextgenError(f"A setting cannot be used: {reason}.") from None
-    if unknown:
+        found |= {name: getattr(config, name) for name in names}
+    if unknown := given.keys() - found:
         raise TextgenError(f"train() has no setting {min(unknown)!r}. See textgen train --help.")
+    return found
 
 
 class Run:
@@ -112,8 +105,7 @@ def train(
     Raises:
         TextgenError: a source, a setting or a file cannot be used.
     """
-    given = {key: value for key, value in settings.items() if value is not None}
-    check_settings(given)
+    given = checked({key: value for key, value in settings.items() if value is not None})
     if preset is not None and preset not in PRESETS:
         raise TextgenError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
     if "minutes" in given and "epochs" in given:

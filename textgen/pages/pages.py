@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textgen.analysis.inspection import NOBODY, Neuron, Passage
+from textgen.analysis.inspection import NO_GUESS, Neuron, Passage
 from textgen.analysis.scoring import UNKNOWN_BITS
 from textgen.text.vocabulary import Vocabulary
 
@@ -128,7 +128,7 @@ def heatmap(
         "vocabulary": list(vocabulary.characters),
         "bits": [known(bits, 2) for passage in passages for bits in passage.bits.tolist()],
         "guesses": [
-            [guess for guess in row if guess != NOBODY]
+            [guess for guess in row if guess != NO_GUESS]
             for passage in passages
             for row in passage.guesses.tolist()
         ],

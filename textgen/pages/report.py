@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from textgen.analysis.baselines import overfitting, sample_note, verdict
+from textgen.analysis.baselines import sentences
 from textgen.analysis.cells import tied_cells
 from textgen.analysis.copying import line_at, measure_copying
 from textgen.analysis.inspection import inspect
@@ -129,7 +129,7 @@ def report_page(path: Path, model: Model, output: Path) -> str:
         name=run.name,
         model=model,
         provenance=provenance,
-        parameters=sum(map(np.size, model.weights.values())),
+        parameters=model.parameters,
         sentences=sentences(provenance),
         plots=plots(history, provenance.baselines),
         speed=history[-1].get("chars_per_second") if history else None,
@@ -143,16 +143,6 @@ def report_page(path: Path, model: Model, output: Path) -> str:
         settings=settings(model),
         page=output.parent == path.parent and output.with_name("page.html").is_file(),
     )
-
-
-def sentences(provenance: Provenance) -> list[str]:
-    """Whether the model is any good, in plain words."""
-    found = [sample_note(provenance.train_characters, provenance.holdout_characters)]
-    if provenance.val_bpc is not None:
-        found.insert(0, verdict(provenance.val_bpc, provenance.baselines))
-    if provenance.train_loss is not None and provenance.val_loss is not None:
-        found.insert(1, overfitting(provenance.train_loss, provenance.val_loss))
-    return [sentence for sentence in found if sentence]
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from textgen.analysis.baselines import sentences
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import shown
 from textgen.pages.pages import render, source
 from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_size
-from textgen.pages.report import sentences, shared_texts
+from textgen.pages.report import shared_texts
 from textgen.storage.model_file import Model
 from textgen.storage.provenance import Provenance
 from textgen.storage.run_folder import RunText, model_name, read_run_text

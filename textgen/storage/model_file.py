@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textgen.config import NORMALIZATIONS, Cleaning, ModelConfig, SampleConfig
+from textgen.config import Cleaning, ModelConfig, SampleConfig
 from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage import archive, schema
@@ -29,9 +29,6 @@ from textgen.text.vocabulary import Vocabulary
 FORMAT = 1
 NOTES = "textgen.json"
 
-MAX_SAMPLE = 10**9
-MAX_TEMPERATURE = 100.0
-MAX_TEMPERATURES = 64
 MAX_CHARACTERS = 0x110000
 # With sums of 8,192 products this keeps every logit far inside float32.
 MAX_WEIGHT = 1e6
@@ -64,6 +61,11 @@ class Model:
     default_prompt: str
     provenance: dict[str, Any]
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learned."""
+        return self.config.parameters(len(self.vocabulary))
+
 
 def check_size(config: ModelConfig, vocabulary_size: int) -> None:
     """Check that a model fits into a model file, before anything of its size is allocated.
@@ -71,8 +73,7 @@ def check_size(config: ModelConfig, vocabulary_size: int) -> None:
     Raises:
         TextgenError: it does not.
     """
-    shapes = config.weight_shapes(vocabulary_size).values()
-    size = FLOAT.itemsize * sum(math.prod(shape) for shape in shapes)
+    size = FLOAT.itemsize * config.parameters(vocabulary_size)
     if size > archive.MAX_BYTES - 2 * MAX_OVERHEAD - 2 * MAX_NOTES:
         raise TextgenError(
             f"Units {', '.join(map(str, config.units))} with {vocabulary_size:,} distinct "
@@ -113,10 +114,8 @@ def _read_model(file: BinaryIO, size: int) -> Model:
         archive.read_member(file, members[name])  # compares the checksum
     notes = check_notes(schema.parse_json(archive.read_member(file, members[NOTES])))
 
-    config, vocabulary = (
-        read_architecture(notes["architecture"]),
-        read_vocabulary(notes["vocabulary"]),
-    )
+    config = schema.settings(notes["architecture"], ModelConfig, "architecture")
+    vocabulary = read_vocabulary(notes["vocabulary"])
     shapes = config.weight_shapes(len(vocabulary))
     if WEIGHTS not in members:
         raise Refused(f"it has no {WEIGHTS}")
@@ -128,9 +127,9 @@ def _read_model(file: BinaryIO, size: int) -> Model:
     return Model(
         config,
         vocabulary,
-        read_cleaning(notes["cleaning"]),
+        schema.settings(notes["cleaning"], Cleaning, "cleaning"),
         weights,
-        read_sampling(notes["sampling"]),
+        schema.settings(notes["sampling"], SampleConfig, "sampling"),
         _prompt(notes["default_prompt"], config, vocabulary),
         _provenance(notes["provenance"]),
     )
@@ -149,11 +148,6 @@ def check_notes(notes: Any) -> dict[str, Any]:
     return notes
 
 
-def read_architecture(value: Any) -> ModelConfig:
-    """A model configuration from JSON; raises `Refused`."""
-    return ModelConfig(**schema.settings(value, ModelConfig, "architecture"))
-
-
 def read_vocabulary(value: Any) -> Vocabulary:
     """A vocabulary from JSON; raises `Refused`."""
     value = schema.closed(value, ("characters", "commonest"), "vocabulary")
@@ -164,28 +158,6 @@ def read_vocabulary(value: Any) -> Vocabulary:
     if commonest not in characters:
         raise Refused(f"commonest is {schema.brief(commonest)}, not one of the characters")
     return Vocabulary(characters, commonest)
-
-
-def read_cleaning(value: Any) -> Cleaning:
-    """Cleaning from JSON; raises `Refused`."""
-    switches = ("lowercase", "ascii", "tokenize", "drop_stopwords")
-    value = schema.closed(value, (*switches, "normalize"), "cleaning")
-    return Cleaning(
-        normalize=schema.choice(value["normalize"], NORMALIZATIONS, "normalize"),
-        **{name: schema.boolean(value[name], name) for name in switches},
-    )
-
-
-def read_sampling(value: Any) -> SampleConfig:
-    """Sampling defaults from JSON; raises `Refused`."""
-    value = schema.closed(value, ("length", "temperatures"), "sampling")
-    temperatures = schema.items(value["temperatures"], MAX_TEMPERATURES, "temperatures")
-    return SampleConfig(
-        length=schema.integer(value["length"], 0, MAX_SAMPLE, "length"),
-        temperatures=tuple(
-            schema.number(item, 0.0, MAX_TEMPERATURE, "temperature") for item in temperatures
-        ),
-    )
 
 
 def _prompt(value: Any, config: ModelConfig, vocabulary: Vocabulary) -> str:

@@ -1,7 +1,6 @@
 """What a run is: settings and text, kept in `run.json` beside the state."""
 
 import json
-import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
@@ -149,7 +148,7 @@ def check_memory(
     Raises:
         TextgenError: it does not fit.
     """
-    weights = sum(math.prod(shape) for shape in model.weight_shapes(vocabulary_size).values())
+    weights = model.parameters(vocabulary_size)
     wide = sum((GATES[model.cell] + 1) * units for units in model.units)
     rows = train.batch_size // workers
     activations = rows * model.seq_length * (wide + vocabulary_size)
@@ -229,10 +228,10 @@ def _run(value: Any) -> Run:
     schema.integer(value["format"], FORMAT, FORMAT, "format")
     return Run(
         preset=schema.text(value["preset"], 40, "preset"),
-        model=model_file.read_architecture(value["model"]),
+        model=schema.settings(value["model"], ModelConfig, "model"),
         train=_train(value["train"]),
-        cleaning=model_file.read_cleaning(value["cleaning"]),
-        sampling=model_file.read_sampling(value["sampling"]),
+        cleaning=schema.settings(value["cleaning"], Cleaning, "cleaning"),
+        sampling=schema.settings(value["sampling"], SampleConfig, "sampling"),
         vocabulary=model_file.read_vocabulary(value["vocabulary"]),
         characters=schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters"),
         sha256=schema.text(value["sha256"], 64, "sha256"),
@@ -249,7 +248,7 @@ def _run(value: Any) -> Run:
 
 def _train(value: Any) -> TrainConfig:
     kept = {k: v for k, v in schema.free_object(value, "train").items() if k not in DROPPED}
-    train = TrainConfig(**schema.settings(kept, TrainConfig, "train"))
+    train = schema.settings(kept, TrainConfig, "train")
     if train.epochs is None and train.minutes is None:
         raise schema.Refused("train has neither epochs nor minutes")
     return train

@@ -4,13 +4,15 @@ import json
 import math
 from collections.abc import Collection
 from dataclasses import Field, fields
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 # Every value costs Python about a hundred bytes, whatever it costs in the file.
 MAX_VALUES = 100_000
 # Enough for the 128-bit integers of random generators.
 MAX_DIGITS = 40
 MAX_DEPTH = 8
+
+Config = TypeVar("Config")
 
 
 class Refused(ValueError):
@@ -103,25 +105,26 @@ def number(value: Any, low: float, high: float, where: str) -> float:
     return float(value)
 
 
-def settings(value: Any, kind: type, where: str) -> dict[str, Any]:
-    """Values for a configuration class whose fields are made by `textgen.config.setting`."""
-    found = fields(kind)
+def settings(value: Any, kind: type[Config], where: str) -> Config:
+    """A configuration, of a class whose fields are made by `textgen.config.setting`."""
+    found = fields(kind)  # type: ignore[arg-type]
     value = closed(value, [field.name for field in found], where)
-    return {field.name: _setting(value[field.name], field) for field in found}
+    return kind(**{field.name: _setting(value[field.name], field) for field in found})
 
 
 def _setting(value: Any, field: Field) -> Any:
     name, rule = field.name, field.metadata["setting"]
     if value is None and field.type in (int | None, float | None):
         return None
+    if field.type is bool:
+        return boolean(value, name)
     if rule.choices:
         return choice(value, rule.choices, name)
-    if field.type == tuple[int, ...]:
-        widths = items(value, rule.most, name)
-        return tuple(integer(item, rule.low, rule.high, name) for item in widths)
-    if field.type in (int, int | None):
-        return integer(value, rule.low, rule.high, name)
-    found = number(value, rule.low, rule.high, name)
+    of_kind = integer if field.type in (int, int | None, tuple[int, ...]) else number
+    if get_origin(field.type) is tuple:
+        values = items(value, rule.most, name)
+        return tuple(of_kind(item, rule.low, rule.high, name) for item in values)
+    found = of_kind(value, rule.low, rule.high, name)
     if (rule.above and found == rule.low) or (rule.below and found == rule.high):
         raise Refused(f"{name} is {brief(value)}, not between {rule.low} and {rule.high}")
     return found
@@ -135,7 +138,7 @@ def boolean(value: Any, where: str) -> bool:
 
 
 def choice(value: Any, choices: Collection[str], where: str) -> str:
-    """One of a few words."""
+    """One of a few strings."""
     if not isinstance(value, str) or value not in choices:
         raise Refused(f"{where} is {brief(value)}, not one of {', '.join(choices)}")
     return value
