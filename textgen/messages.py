@@ -39,7 +39,7 @@ def notes_to(read: Callable[[str], object]) -> Iterator[None]:
 
 
 def note(line: str) -> None:
-    """Tell a user one line: log it, at level INFO of the logger `textgen`.
+    """One line for the user: log it, at level INFO of the logger `textgen`.
 
     A program sees it if it configures logging; the commands print it on stderr.
     """

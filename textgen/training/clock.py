@@ -70,7 +70,7 @@ class Clock:
         """Whether the hold-out is to be measured after `step` steps and so many evaluations."""
         if self._minutes is None:
             return step % self._steps_per_pass % self._steps_between == 0
-        # The first evaluation compiles, so it does not tell what another one costs.
+        # The first evaluation compiles, so it does not show what another one costs.
         costs = self._evaluation_seconds if evaluations > 1 else 0.0
         interval = max(self.budget / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
         return self.now >= self._evaluated + interval

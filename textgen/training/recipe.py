@@ -12,7 +12,7 @@ import numpy as np
 from textgen.config import ModelConfig, Preset, TrainConfig
 from textgen.cores import LEAST_ROWS, available_cores
 
-# Where --optimizer is given without --learning-rate; Keras's defaults, but for SGD.
+# Where --optimizer is given without --learning-rate; Keras's defaults, except for SGD.
 LEARNING_RATES = {
     "adam": 0.001,
     "adamw": 0.001,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to.
+    """A run that was trained.
 
     Attributes:
         directory: of the run.
