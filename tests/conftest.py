@@ -18,6 +18,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before NumPy is imported: two BLAS threads fight with the other test process.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Tests compile hundreds of programs that run for milliseconds, so XLA had better compile fast than
+# well. `XLA_FLAGS= pytest` compiles as a user's training does.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 # So that processes of the tests find the tests' own modules.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
