@@ -1,5 +1,7 @@
 """`textgen page`: where the page goes, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 from support.commands import invoke_textgen
 from support.small_run import make_run
@@ -8,14 +10,14 @@ from textgen.pages import writing_page
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with one run."""
     folder = tmp_path_factory.mktemp("page")
     make_run(folder)
     return folder
 
 
-def test_the_page_lies_beside_the_model_and_its_path_is_printed(folder):
+def test_the_page_lies_beside_the_model_and_its_path_is_printed(folder: Path) -> None:
     result = invoke_textgen("page", cwd=folder)
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout == b"checkpoints/echo/page.html\n"
@@ -23,7 +25,7 @@ def test_the_page_lies_beside_the_model_and_its_path_is_printed(folder):
     assert "<title>echo: a model that writes</title>" in page
 
 
-def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder, tmp_path):
+def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder: Path, tmp_path: Path) -> None:
     model = folder / "checkpoints" / "echo" / "model.keras"
     result = invoke_textgen("page", model, "-o", tmp_path / "mine.html", cwd=tmp_path)
     assert result.returncode == 0
@@ -39,7 +41,9 @@ def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder, tmp_path):
         (("damaged.keras",), "is not a usable model"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(folder, arguments, message):
+def test_what_cannot_be_done_is_one_line(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
     (folder / "damaged.keras").write_bytes(b"PK\x03\x04 damaged")
     before = (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
     result = invoke_textgen("page", *arguments, cwd=folder)
@@ -51,7 +55,9 @@ def test_what_cannot_be_done_is_one_line(folder, arguments, message):
     assert (folder / "checkpoints" / "echo" / "model.keras").read_bytes() == before
 
 
-def test_a_page_that_is_too_large_is_written_by_force_only(folder, monkeypatch):
+def test_a_page_that_is_too_large_is_written_by_force_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(writing_page, "MAX_BYTES", 1000)
     result = invoke_textgen("page", "-o", "large.html", cwd=folder)
     assert result.returncode == 1

@@ -1,4 +1,4 @@
-"""`textgen prepare` as a filter, in processes of its own."""
+"""`textgen prepare`: what comes out of it, and what it is among other filters."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from support.commands import Command, Done
 
 # ruff: noqa: RUF001 (typographic quotes are what is cleaned)
 
@@ -56,7 +57,7 @@ def nltk_data(tmp_path: Path) -> Path:
 FERRY = "The ferry leaves at half past two.\nSo must the café, so must you.\n"
 
 
-def error_line(done: subprocess.CompletedProcess) -> str:
+def error_line(done: Done) -> str:
     """The one line of an error that the user can mend."""
     lines = done.stderr.decode().splitlines()
     assert len(lines) == 1, lines
@@ -68,16 +69,16 @@ def error_line(done: subprocess.CompletedProcess) -> str:
 # What comes out
 
 
-def test_paths_and_stdin_are_joined(textgen, tmp_path):
+def test_paths_and_stdin_are_joined(invoke: Command, tmp_path: Path) -> None:
     (tmp_path / "a b\nc.txt").write_text(SOME_TEXT)
-    done = textgen("prepare", "a b\nc.txt", "-", "a b\nc.txt", stdin=b"fog\r\nrain")
+    done = invoke("prepare", "a b\nc.txt", "-", "a b\nc.txt", stdin=b"fog\r\nrain")
     assert done.stdout.decode() == f"{SOME_TEXT}fog\nrain\n{SOME_TEXT}"
     assert done.stderr == b""
 
 
-def test_cleaning_options_reach_the_text(textgen):
+def test_cleaning_options_reach_the_text(invoke: Command) -> None:
     raw = "“Don’t!”\u00a0CAFÉ ﬁsh".encode()
-    assert textgen("prepare", "-", stdin=raw).stdout == raw
+    assert invoke("prepare", "-", stdin=raw).stdout == raw
     cases = {
         ("--lowercase",): "“don’t!”\u00a0café ﬁsh",
         ("--normalize", "nfkc"): "“Don’t!” CAFÉ fish",
@@ -85,10 +86,10 @@ def test_cleaning_options_reach_the_text(textgen):
         ("--ascii", "--tokenize"): '" Do n\'t ! " CAFE fish',
     }
     for options, expected in cases.items():
-        assert textgen("prepare", "-", *options, stdin=raw).stdout.decode() == expected
+        assert invoke("prepare", "-", *options, stdin=raw).stdout.decode() == expected
 
 
-def test_output_is_utf8_in_any_locale(textgen):
+def test_output_is_utf8_in_any_locale(textgen: Command) -> None:
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = textgen("prepare", "-", stdin="Łódź 🦊".encode(), **locale)
     assert done.stdout.decode() == "Łódź 🦊"
@@ -97,7 +98,7 @@ def test_output_is_utf8_in_any_locale(textgen):
     )
 
 
-def test_dev_stdin_and_a_fifo_are_sources(textgen, tmp_path):
+def test_dev_stdin_and_a_fifo_are_sources(textgen: Command, tmp_path: Path) -> None:
     assert textgen("prepare", "/dev/stdin", stdin=b"fog").stdout == b"fog"
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[SOME_TEXT])
@@ -106,16 +107,18 @@ def test_dev_stdin_and_a_fifo_are_sources(textgen, tmp_path):
     writer.join()
 
 
-def test_the_built_in_story_is_listed_and_prepared(textgen, story, home):
-    assert textgen("prepare", "builtin:runaway-echo", **home).stdout.decode() == story
-    listed = textgen("prepare", "--list", **home).stdout.decode()
+def test_the_built_in_story_is_listed_and_prepared(
+    invoke: Command, story: str, home: dict[str, str]
+) -> None:
+    assert invoke("prepare", "builtin:runaway-echo", **home).stdout.decode() == story
+    listed = invoke("prepare", "--list", **home).stdout.decode()
     assert "builtin:runaway-echo" in listed
     assert listed.count("gutenberg:") == 18
     assert listed.count("can be fetched") == 19
     assert "cat-in-the-hat" in listed
 
 
-def test_a_plain_file_needs_no_library(tmp_path):
+def test_a_plain_file_needs_no_library(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(SOME_TEXT)
     program = (
         "import sys; from textgen.cli import main\n"
@@ -133,7 +136,9 @@ def test_a_plain_file_needs_no_library(tmp_path):
 # NLTK's Gutenberg selections
 
 
-def test_gutenberg_selections_come_out_clean(textgen, home, nltk_data):
+def test_gutenberg_selections_come_out_clean(
+    textgen: Command, home: dict[str, str], nltk_data: Path
+) -> None:
     home["NLTK_DATA"] = str(nltk_data)
     assert textgen("prepare", "gutenberg:blake-poems", **home).stdout.decode() == FERRY
     assert textgen("prepare", "gutenberg:chesterton-ball.txt", **home).stdout.decode() == FERRY
@@ -143,14 +148,18 @@ def test_gutenberg_selections_come_out_clean(textgen, home, nltk_data):
     assert listed.count("on disk") == 2
 
 
-def test_a_relative_data_folder(textgen, home, nltk_data, tmp_path):
+def test_a_relative_data_folder(
+    textgen: Command, home: dict[str, str], nltk_data: Path, tmp_path: Path
+) -> None:
     home["NLTK_DATA"] = "../nltk_data"
     (tmp_path / "work").mkdir()
     done = textgen("prepare", "gutenberg:blake-poems", cwd=tmp_path / "work", **home)
     assert done.stdout.decode() == FERRY
 
 
-def test_books_are_found_in_an_archive_and_in_a_second_folder(textgen, home, nltk_data, tmp_path):
+def test_books_are_found_in_an_archive_and_in_a_second_folder(
+    textgen: Command, home: dict[str, str], nltk_data: Path, tmp_path: Path
+) -> None:
     books = nltk_data / "corpora" / "gutenberg"
     later = tmp_path / "later" / "corpora"
     later.mkdir(parents=True)
@@ -161,25 +170,33 @@ def test_books_are_found_in_an_archive_and_in_a_second_folder(textgen, home, nlt
     assert done.stdout.decode() == FERRY * 2
 
 
-def test_stop_words_are_dropped_from_tokens(textgen, home, nltk_data):
+def test_stop_words_are_dropped_from_tokens(
+    textgen: Command, home: dict[str, str], nltk_data: Path
+) -> None:
     home["NLTK_DATA"] = str(nltk_data)
     done = textgen("prepare", "gutenberg:blake-poems", "--drop-stopwords", **home)
     assert done.stdout.decode() == "ferry leaves half past two . must café , must ."
 
 
-@pytest.mark.parametrize("proxies_allowed", ["", "1"])
 @pytest.mark.parametrize(
-    ("arguments", "package"),
+    ("arguments", "package", "proxies_allowed"),
     [
-        (["gutenberg:austen-emma"], "gutenberg"),
-        (["gutenberg:blake-poems", "gutenberg:bible-kjv"], "gutenberg"),
-        (["gutenberg:chesterton-*", "-o", "out.txt"], "gutenberg"),
-        (["-", "--drop-stopwords"], "stopwords"),
+        (["gutenberg:austen-emma"], "gutenberg", ""),
+        (["gutenberg:austen-emma"], "gutenberg", "1"),
+        (["gutenberg:blake-poems", "gutenberg:bible-kjv"], "gutenberg", ""),
+        (["gutenberg:chesterton-*", "-o", "out.txt"], "gutenberg", ""),
+        (["-", "--drop-stopwords"], "stopwords", "1"),
     ],
 )
 def test_without_a_network_one_line_says_what_to_do(
-    textgen, home, nltk_data, tmp_path, arguments, package, proxies_allowed
-):
+    textgen: Command,
+    home: dict[str, str],
+    nltk_data: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    package: str,
+    proxies_allowed: str,
+) -> None:
     (nltk_data / "corpora" / "stopwords" / "english").unlink()
     home["NLTK_DATA"] = str(nltk_data)
     home["NLTK_ALLOW_PROXIED_URLOPEN"] = proxies_allowed
@@ -230,20 +247,24 @@ def site(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
-def test_the_cat_is_fetched_once_and_kept(textgen, home, site, tmp_path):
+def test_the_cat_is_fetched_once_and_kept(
+    invoke: Command, home: dict[str, str], site: str, tmp_path: Path
+) -> None:
     home |= {"TEXTGEN_CAT_URL": f"{site}/verse.html", "NO_PROXY": "127.0.0.1"}
     for _ in range(2):
-        done = textgen("prepare", "cat-in-the-hat", **home)
+        done = invoke("prepare", "cat-in-the-hat", **home)
         assert done.stdout.decode().splitlines() == VERSE
         assert len(done.stderr.decode().splitlines()) == 1
         assert "copyright" in done.stderr.decode()
         (tmp_path / "site" / "verse.html").unlink(missing_ok=True)
-    assert "fetched before" in textgen("prepare", "--list", **home).stdout.decode()
+    assert "fetched before" in invoke("prepare", "--list", **home).stdout.decode()
 
 
-def test_another_page_is_refused_and_not_kept(textgen, home, site):
+def test_another_page_is_refused_and_not_kept(
+    invoke: Command, home: dict[str, str], site: str
+) -> None:
     home |= {"TEXTGEN_CAT_URL": f"{site}/other.html", "NO_PROXY": "127.0.0.1"}
-    done = textgen("prepare", "cat-in-the-hat", "-o", "out.txt", **home)
+    done = invoke("prepare", "cat-in-the-hat", "-o", "out.txt", **home)
     assert "No poem was found" in done.stderr.decode()
     assert done.returncode == 1
     kept = [path for path in Path(home["HOME"]).rglob("*") if path.is_file()]
@@ -251,8 +272,8 @@ def test_another_page_is_refused_and_not_kept(textgen, home, site):
 
 
 @pytest.mark.parametrize("url", ["https://192.0.2.1/x", "http://192.0.2.1/x", "nonsense"])
-def test_the_cat_without_a_network(textgen, home, url):
-    done = textgen("prepare", "cat-in-the-hat", TEXTGEN_CAT_URL=url, **home)
+def test_the_cat_without_a_network(invoke: Command, home: dict[str, str], url: str) -> None:
+    done = invoke("prepare", "cat-in-the-hat", TEXTGEN_CAT_URL=url, **home)
     note, error = done.stderr.decode().splitlines()
     assert "copyright" in note
     assert error.startswith("Error: ")
@@ -263,7 +284,7 @@ def test_the_cat_without_a_network(textgen, home, url):
 # A filter among filters
 
 
-def test_head_closes_the_pipe_quietly(tmp_path):
+def test_head_closes_the_pipe_quietly(tmp_path: Path) -> None:
     (tmp_path / "big.txt").write_text(SOME_TEXT * 20_000)
     command = f"{sys.executable} -m textgen prepare big.txt | head -c 11; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(
@@ -274,7 +295,7 @@ def test_head_closes_the_pipe_quietly(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told_in_one_line(tmp_path):
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*PREPARE, "-"], input=b"fog", stdout=full, stderr=subprocess.PIPE, check=False
@@ -288,7 +309,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-"])
-def test_closed_streams_are_told_in_one_line(closed):
+def test_closed_streams_are_told_in_one_line(closed: str) -> None:
     command = f"{sys.executable} -m textgen prepare - {closed}"
     done = subprocess.run(
         ["bash", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -315,15 +336,18 @@ def size_and_peak(arguments: list[str], block: bytes, blocks: int) -> tuple[int,
         stderr=subprocess.PIPE,
     )
 
+    assert process.stdin and process.stdout and process.stderr
+    sink = process.stdin
+
     def feed() -> None:
-        with process.stdin:
+        with sink:
             for _ in range(blocks):
-                process.stdin.write(block)
+                sink.write(block)
 
     feeder = threading.Thread(target=feed)
     feeder.start()
     with process.stdout, process.stderr:
-        size = sum(map(len, iter(lambda: process.stdout.read(1 << 20), b"")))
+        size = sum(len(piece) for piece in process.stdout)
         peak = int(process.stderr.read())
     feeder.join()
     assert process.wait() == 0
@@ -338,20 +362,19 @@ def size_and_peak(arguments: list[str], block: bytes, blocks: int) -> tuple[int,
         (["-", "--normalize", "nfkc"], "é".encode() * 30_000),
     ],
 )
-def test_memory_does_not_grow_with_the_text(arguments, block):
+def test_memory_does_not_grow_with_the_text(arguments: list[str], block: bytes) -> None:
     blocks = 100_000_000 // len(block)
     size, memory = size_and_peak(arguments, block, blocks)
     assert size == blocks * len(block)
     assert memory < 60_000_000
 
 
-def test_memory_does_not_grow_with_a_line_of_tokens():
+def test_memory_does_not_grow_with_a_line_of_tokens() -> None:
     _, memory = size_and_peak(["-", "--tokenize"], b"word " * 20_000, 30)
     assert memory < 120_000_000
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130)])
-def test_an_interrupted_run_leaves_nothing(tmp_path, number, status):
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "out.txt").write_text("older")
     process = subprocess.Popen(
         [*PREPARE, "-", "-o", "out.txt"],
@@ -359,10 +382,11 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, number, status):
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    assert process.stdin and process.stderr
     process.stdin.write(b"fog and rain\n" * 100_000)  # more than a pipe holds: it reads
     process.stdin.flush()
-    process.send_signal(number)
-    assert process.wait(60) == status
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
     assert process.stderr.read() == b""
     process.stdin.close()
     process.stderr.close()
@@ -373,28 +397,28 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, number, status):
 # Files
 
 
-def test_a_file_is_written_whole_or_not_at_all(textgen, tmp_path):
-    done = textgen("prepare", "-", "-o", "out.txt", stdin=b"fine\n" * 50_000 + b"\xff")
+def test_a_file_is_written_whole_or_not_at_all(invoke: Command, tmp_path: Path) -> None:
+    done = invoke("prepare", "-", "-o", "out.txt", stdin=b"fine\n" * 50_000 + b"\xff")
     assert "offset 250000" in error_line(done)
     assert list(tmp_path.iterdir()) == []
-    done = textgen("prepare", "-", "-o", "out.txt", stdin=b"fine\n")
+    done = invoke("prepare", "-", "-o", "out.txt", stdin=b"fine\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert (tmp_path / "out.txt").read_bytes() == b"fine\n"
 
 
-def test_on_stdout_what_came_before_an_error_stays(textgen):
+def test_on_stdout_what_came_before_an_error_stays(textgen: Command) -> None:
     done = textgen("prepare", "-", stdin=b"fine\n" * 50_000 + b"\xff")
     assert done.stdout.startswith(b"fine\n")
     error_line(done)
 
 
-def test_a_file_can_be_prepared_onto_itself(textgen, tmp_path):
+def test_a_file_can_be_prepared_onto_itself(invoke: Command, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fog\r\n" * 100_000)
-    assert textgen("prepare", "a.txt", "-o", "a.txt").returncode == 0
+    assert invoke("prepare", "a.txt", "-o", "a.txt").returncode == 0
     assert (tmp_path / "a.txt").read_bytes() == b"fog\n" * 100_000
 
 
-def test_pipes_and_devices_can_be_written_to(textgen):
+def test_pipes_and_devices_can_be_written_to(textgen: Command) -> None:
     assert textgen("prepare", "-", "-o", "/dev/stdout", stdin=b"fog").stdout == b"fog"
 
 
@@ -432,8 +456,10 @@ BAD_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("arguments", "status", "message"), BAD_ARGUMENTS)
-def test_bad_arguments(textgen, tmp_path, arguments, status, message):
-    done = textgen("prepare", *arguments)
+def test_bad_arguments(
+    invoke: Command, tmp_path: Path, arguments: list[str | bytes], status: int, message: bytes
+) -> None:
+    done = invoke("prepare", *arguments)
     assert done.returncode == status
     assert message in done.stderr
     assert b"Traceback" not in done.stderr
@@ -456,10 +482,10 @@ BAD_BYTES = {
 
 
 @pytest.mark.parametrize(("data", "message"), BAD_BYTES.values(), ids=BAD_BYTES.keys())
-def test_bad_bytes(textgen, tmp_path, data, message):
+def test_bad_bytes(invoke: Command, tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "bad.txt").write_bytes(data)
     for arguments in (["bad.txt"], ["bad.txt", "--lowercase", "-o", "out.txt"]):
-        line = error_line(textgen("prepare", *arguments))
+        line = error_line(invoke("prepare", *arguments))
         assert "bad.txt" in line
         assert message in line
     assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]
@@ -484,9 +510,9 @@ GOOD_TEXTS = {
 
 
 @pytest.mark.parametrize("text", GOOD_TEXTS.values(), ids=GOOD_TEXTS.keys())
-def test_every_kind_of_text_passes(textgen, text):
-    done = textgen("prepare", "-", "--normalize", "none", stdin=text.encode())
+def test_every_kind_of_text_passes(invoke: Command, text: str) -> None:
+    done = invoke("prepare", "-", "--normalize", "none", stdin=text.encode())
     assert done.stdout.decode() == text.replace("\r\n", "\n").replace("\r", "\n")
     assert done.stderr == b""
     options = ["--normalize", "nfkc", "--lowercase", "--tokenize"]
-    assert b"Traceback" not in textgen("prepare", "-", *options, stdin=text.encode()).stderr
+    assert b"Traceback" not in invoke("prepare", "-", *options, stdin=text.encode()).stderr

@@ -1,4 +1,4 @@
-"""`textgen sample` as a process: its text, its pipes, its defaults and its refusals."""
+"""`textgen sample`: its text, its pipes, its defaults and its refusals."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import click
 import pytest
+from support.commands import Done, invoke_textgen, run_textgen
 from support.small_run import STORY, TEXT, make_run
 
 from textgen.cli.pipe import TextPipe
 from textgen.cli.sample import sample
 from textgen.config import ModelConfig
 
-Done = subprocess.CompletedProcess[bytes]
 TEXTGEN = [sys.executable, "-m", "textgen"]
 SHELL = f"alias textgen={shlex.quote(shlex.join(TEXTGEN))}\nshopt -s expand_aliases\n"
 
@@ -37,25 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(
-    folder: Path, *arguments: str | Path, stdin: bytes | None = None, **environment: str
-) -> Done:
+def run(folder: Path, *arguments: str | Path, stdin: bytes = b"", **environment: str) -> Done:
     """`textgen sample` with these arguments."""
-    return subprocess.run(
-        [*TEXTGEN, "sample", *arguments],
-        cwd=folder,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        env=os.environ | environment,
-        timeout=60,
-        check=False,
-    )
+    return invoke_textgen("sample", *arguments, cwd=folder, stdin=stdin, **environment)
 
 
-def text(folder: Path, *arguments: str | Path, **others: bytes | None) -> str:
+def text(folder: Path, *arguments: str | Path, stdin: bytes = b"") -> str:
     """What it writes to stdout, all being well."""
-    done = run(folder, *arguments, **others)  # type: ignore[arg-type]
+    done = run(folder, *arguments, stdin=stdin)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -180,9 +169,10 @@ def test_an_empty_text_has_no_bpc(folder: Path) -> None:
 
 def test_text_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
     make_run(tmp_path, text=TEXT.replace("e", "é").replace("a", "🙂"))
-    surroundings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     options = ("-p", "Tom é🙂", "-n", "200", "-s", "1", "--separator", "§", "--num-samples", "2")
-    done = run(tmp_path, *options, **surroundings)
+    done = run_textgen(
+        "sample", *options, cwd=tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii"
+    )
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode() == text(tmp_path, *options)
     assert "é" in done.stdout.decode()[7:]

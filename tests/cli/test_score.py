@@ -1,4 +1,4 @@
-"""`textgen score` in real processes: figures, tables, pipes and ways out."""
+"""`textgen score`: figures, tables, pipes and refusals."""
 
 import json
 import math
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import Done, invoke_textgen
 from support.small_run import HOLDOUT, STORY, TEXT, make_run
 
 from textgen.config import Cleaning, ModelConfig
@@ -14,17 +15,9 @@ from textgen.config import Cleaning, ModelConfig
 LAST = ModelConfig(cell="gru", units=(10,), seq_length=40, targets="last")
 
 
-def textgen(
-    folder: Path, *arguments: str, stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
+def textgen(folder: Path, *arguments: str, stdin: bytes = b"") -> Done:
     """Run the command in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "textgen", *arguments],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
+    return invoke_textgen(*arguments, cwd=folder, stdin=stdin)
 
 
 def scores(folder: Path, *arguments: str, stdin: bytes = b"") -> list[dict]:
@@ -35,7 +28,7 @@ def scores(folder: Path, *arguments: str, stdin: bytes = b"") -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with three runs and some texts, made once."""
     folder = tmp_path_factory.mktemp("score")
     make_run(folder, "two", seed=3)
@@ -47,20 +40,20 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["echo", "window"])
-def test_a_hold_out_costs_what_the_model_file_says(folder, name):
+def test_a_hold_out_costs_what_the_model_file_says(folder: Path, name: str) -> None:
     reported = json.loads(textgen(folder, "info", name, "--json").stdout)["val_loss"]
     (entry,) = scores(folder, "-m", name, "holdout.txt")
     assert entry["bpc"] * math.log(2) == pytest.approx(reported, abs=1e-4)
     assert entry["characters"] == HOLDOUT - (1 if name == "echo" else 40)
 
 
-def test_the_newest_run_is_the_default(folder):
+def test_the_newest_run_is_the_default(folder: Path) -> None:
     (entry,) = scores(folder, "later.txt")
     assert list(entry) == ["file", "model", "characters", "unknown", "bpc"]
     assert (entry["file"], entry["model"]) == ("later.txt", "echo")
 
 
-def test_several_models_stand_side_by_side_with_the_best_marked(folder):
+def test_several_models_stand_side_by_side_with_the_best_marked(folder: Path) -> None:
     result = textgen(folder, "score", "-m", "echo", "-m", "two", "later.txt", "holdout.txt")
     heading, *rows = result.stdout.decode().splitlines()
     assert heading.split() == ["characters", "unknown", "echo", "two", "file"]
@@ -71,7 +64,7 @@ def test_several_models_stand_side_by_side_with_the_best_marked(folder):
         assert row.endswith(file)
 
 
-def test_stdin_is_read_once_for_all_models(folder):
+def test_stdin_is_read_once_for_all_models(folder: Path) -> None:
     text = STORY[13_000:15_000].encode()
     piped = scores(folder, "-m", "echo", "-m", "window", "-", stdin=text)
     filed = scores(folder, "-m", "echo", "-m", "window", "later.txt")
@@ -79,7 +72,7 @@ def test_stdin_is_read_once_for_all_models(folder):
     assert {entry["file"] for entry in piped} == {"-"}
 
 
-def test_lines_are_measured_in_their_place(folder):
+def test_lines_are_measured_in_their_place(folder: Path) -> None:
     lines = scores(folder, "-m", "echo", "-m", "two", "--lines", "later.txt")
     whole = scores(folder, "-m", "echo", "later.txt")[0]
     mine = [entry for entry in lines if entry["model"] == "echo"]
@@ -92,7 +85,7 @@ def test_lines_are_measured_in_their_place(folder):
     assert text.splitlines()[1][:60] in shown
 
 
-def test_unknown_characters_are_counted_and_reported(folder):
+def test_unknown_characters_are_counted_and_reported(folder: Path) -> None:
     text = "The echo ☃☃ ran.".encode()
     (entry,) = scores(folder, "-", stdin=text)
     assert (entry["characters"], entry["unknown"]) == (15, 2)
@@ -100,7 +93,7 @@ def test_unknown_characters_are_counted_and_reported(folder):
     assert b"does not know 2 of the characters" in result.stderr
 
 
-def test_a_text_too_short_to_count(folder):
+def test_a_text_too_short_to_count(folder: Path) -> None:
     (entry,) = scores(folder, "-m", "window", "-", stdin=b"The echo")
     assert (entry["characters"], entry["bpc"]) == (0, None)
     result = textgen(folder, "score", "-m", "window", "-", stdin=b"The echo")
@@ -108,7 +101,7 @@ def test_a_text_too_short_to_count(folder):
     assert result.stdout.split()[-2:] == [b"-", b"-"]
 
 
-def test_the_text_is_cleaned_as_the_model_wants_it(tmp_path):
+def test_the_text_is_cleaned_as_the_model_wants_it(tmp_path: Path) -> None:
     make_run(tmp_path, "plain")
     make_run(tmp_path, "lower", TEXT.lower(), cleaning=Cleaning(lowercase=True))
     (tmp_path / "later.txt").write_text(STORY[13_000:15_000])
@@ -121,14 +114,14 @@ def test_the_text_is_cleaned_as_the_model_wants_it(tmp_path):
     assert b"comparison is only rough" in result.stderr
 
 
-def test_a_model_of_tokenized_text_has_no_lines(tmp_path):
+def test_a_model_of_tokenized_text_has_no_lines(tmp_path: Path) -> None:
     make_run(tmp_path, "tokens", cleaning=Cleaning(tokenize=True))
     result = textgen(tmp_path, "score", "--lines", "-", stdin=b"The echo\nran\n")
     assert result.returncode == 1
     assert b"Leave out --lines" in result.stderr
 
 
-def test_copying_is_told_with_its_place(folder):
+def test_copying_is_told_with_its_place(folder: Path) -> None:
     text = "\n" + TEXT[1500:1560] + "\n"
     result = textgen(folder, "score", "-m", "echo", "--copying", "-", stdin=text.encode())
     line = TEXT[:1500].count("\n") + 1
@@ -141,12 +134,12 @@ def test_copying_is_told_with_its_place(folder):
     assert entry["copying"]["shares"]["40"] > 0.3
 
 
-def test_the_hold_out_is_not_training_text(folder):
+def test_the_hold_out_is_not_training_text(folder: Path) -> None:
     (entry,) = scores(folder, "-m", "echo", "--copying", "holdout.txt")
     assert entry["copying"]["shares"]["40"] < 0.5
 
 
-def test_copying_needs_the_training_text(folder, tmp_path):
+def test_copying_needs_the_training_text(folder: Path, tmp_path: Path) -> None:
     model = (folder / "checkpoints" / "echo" / "model.keras").read_bytes()
     (tmp_path / "moved.keras").write_bytes(model)
     (tmp_path / "corpus.txt").write_text(TEXT[:-HOLDOUT])
@@ -158,13 +151,13 @@ def test_copying_needs_the_training_text(folder, tmp_path):
     assert entry["copying"]["longest"] == len(TEXT) - HOLDOUT
 
 
-def test_control_characters_do_not_reach_the_terminal(folder):
+def test_control_characters_do_not_reach_the_terminal(folder: Path) -> None:
     result = textgen(folder, "score", "--lines", "-", stdin=b"The \x1b[31mecho\nran\n")
     assert result.returncode == 0
     assert b"\x1b" not in result.stdout
 
 
-def test_head_ends_it_quietly(folder):
+def test_head_ends_it_quietly(folder: Path) -> None:
     command = f"{sys.executable} -m textgen score --lines builtin:runaway-echo | head -n 2"
     command += "; echo ${PIPESTATUS[0]}"
     result = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, check=False)
@@ -174,7 +167,7 @@ def test_head_ends_it_quietly(folder):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
 @pytest.mark.parametrize("command", ["score", "inspect", "info"])
-def test_a_full_disk_is_one_line(folder, command):
+def test_a_full_disk_is_one_line(folder: Path, command: str) -> None:
     argument = "echo" if command == "info" else "later.txt"
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
@@ -199,14 +192,16 @@ def test_a_full_disk_is_one_line(folder, command):
         ((), 2, b"Missing argument"),
     ],
 )
-def test_mistakes_are_named(folder, arguments, status, message):
+def test_mistakes_are_named(
+    folder: Path, arguments: tuple[str, ...], status: int, message: bytes
+) -> None:
     result = textgen(folder, "score", *arguments)
     assert result.returncode == status
     assert message in result.stderr
     assert b"Traceback" not in result.stderr
 
 
-def test_score_loads_no_machine_learning_library(folder):
+def test_score_loads_no_machine_learning_library(folder: Path) -> None:
     code = (
         "import sys\nfrom textgen.cli import main\n"
         "main(['score', '--copying', 'later.txt'], standalone_mode=False)\n"
@@ -216,7 +211,7 @@ def test_score_loads_no_machine_learning_library(folder):
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
 
 
-def test_a_hold_out_costs_what_training_reported(trained):
+def test_a_hold_out_costs_what_training_reported(trained: Path) -> None:
     """The network was trained and evaluated by TensorFlow."""
     facts = json.loads(textgen(trained, "info", "echo", "--json").stdout)
     vocabulary = facts["characters"]

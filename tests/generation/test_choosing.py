@@ -20,7 +20,8 @@ def exact(
     ranked = sorted(weights, key=lambda k: -weights[k])
     if top_k:
         ranked = ranked[:top_k]
-    total, reached, nucleus = sum(weights[k] for k in ranked), 0.0, []
+    total, reached = sum(weights[k] for k in ranked), 0.0
+    nucleus: list[int] = []
     for k in ranked:
         if not nucleus or reached < top_p * total:
             nucleus.append(k)
@@ -34,7 +35,7 @@ def draw(
     logits: list[float], temperature: float, filters: Filters, count: int = 20_000
 ) -> np.ndarray:
     """How often each id is drawn."""
-    rows = np.tile(np.float32(logits), (count, 1))
+    rows = np.tile(np.array(logits, np.float32), (count, 1))
     chooser = Chooser([temperature] * count, len(logits), filters)
     uniforms = np.random.default_rng(5).random((count, 1))
     return np.bincount(chooser.choose(rows, uniforms), minlength=len(logits))
@@ -90,7 +91,7 @@ def test_no_temperature_overflows(temperature: float, scale: float) -> None:
 
 def test_greedy_takes_the_first_of_equals_whatever_the_draw() -> None:
     chooser = Chooser([0.0, 0.0], 3, Filters())
-    logits = np.float32([[1, 2, 2], [5, 4, 5]])
+    logits = np.array([[1, 2, 2], [5, 4, 5]], np.float32)
     for uniform in (0.0, 0.5, 1 - 2.0**-53):
         assert chooser.choose(logits, np.full((2, 1), uniform)).tolist() == [1, 0]
 
@@ -98,13 +99,13 @@ def test_greedy_takes_the_first_of_equals_whatever_the_draw() -> None:
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
 def test_the_ends_of_the_unit_interval_draw_possible_characters(uniform: float) -> None:
     chooser = Chooser([1.0], 5, Filters())
-    logits = np.float32([[-1e30, 0, 1, 0.5, -1e30]])
+    logits = np.array([[-1e30, 0, 1, 0.5, -1e30]], np.float32)
     assert chooser.choose(logits, np.array([[uniform]])).tolist() == [1 if uniform == 0 else 3]
 
 
 def test_excluded_characters_are_never_drawn_and_the_rest_is_rescaled() -> None:
     count = 20_000
-    rows = np.tile(np.float32(LOGITS), (count, 1))
+    rows = np.tile(np.array(LOGITS, np.float32), (count, 1))
     excluded = [np.array([0, 3], dtype=np.uint64)] * count
     uniforms = np.random.default_rng(5).random((count, 1))
 
@@ -116,7 +117,7 @@ def test_excluded_characters_are_never_drawn_and_the_rest_is_rescaled() -> None:
 
 def test_each_row_has_its_own_temperature() -> None:
     half = 10_000
-    rows = np.tile(np.float32(LOGITS), (2 * half, 1))
+    rows = np.tile(np.array(LOGITS, np.float32), (2 * half, 1))
     chooser = Chooser([0.4] * half + [1.5] * half, len(LOGITS), Filters())
     ids = chooser.choose(rows, np.random.default_rng(8).random((2 * half, 1)))
 
@@ -126,7 +127,7 @@ def test_each_row_has_its_own_temperature() -> None:
 
 def test_surprisals_are_untempered_bits() -> None:
     probabilities = exact(LOGITS, 1.0)
-    rows = np.tile(np.float32(LOGITS), (3, 1))
+    rows = np.tile(np.array(LOGITS, np.float32), (3, 1))
     bits = surprisals(rows, np.array([0, 4, 6]))
     np.testing.assert_allclose(bits, [-math.log2(probabilities[k]) for k in (0, 4, 6)], rtol=1e-6)
 

@@ -69,7 +69,7 @@ def test_the_guard_names_exactly_the_characters_that_would_copy(n: int) -> None:
     guard = CopyGuard(book_index(n), len(texts))
 
     for place, column in enumerate(np.stack([VOCABULARY.encode(text) for text in texts]).T):
-        for text, excluded in zip(texts, guard.excluded() or [[]] * 3, strict=True):
+        for text, excluded in zip(texts, guard.excluded() or [np.array([])] * 3, strict=True):
             run = text[max(0, place - n) : place]
             copying = {c for c in VOCABULARY.characters if len(run) == n and run + c in BOOK}
             assert {VOCABULARY.characters[k] for k in excluded} == copying

@@ -111,7 +111,12 @@ def test_no_character_is_lost_between_threads() -> None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     sample, taken = Sample(0, 1.0), 0
-    adding = threading.Thread(target=lambda: [sample.add("x") for _ in range(300_000)])
+
+    def add() -> None:
+        for _ in range(300_000):
+            sample.add("x")
+
+    adding = threading.Thread(target=add)
     try:
         adding.start()
         while adding.is_alive():

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -9,7 +10,7 @@ from support.commands import Command
 
 import textgen
 
-SMALL = {"units": (12,), "seq_length": 16, "batch_size": 8, "epochs": 2}
+SMALL: dict[str, Any] = {"units": (12,), "seq_length": 16, "batch_size": 8, "epochs": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_an_interrupted_run_keeps_its_best_model_and_continues() -> None:
         ({"minutes": 1, "epochs": 1}, "not both"),
     ],
 )
-def test_a_wrong_setting_is_named(settings: dict[str, object], named: str) -> None:
+def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(textgen.TextgenError, match=named) as caught:
         textgen.train("book.txt", **settings)
     assert "\n" not in str(caught.value)

@@ -18,6 +18,7 @@ from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
 from textgen.pages.quantize import pack
+from textgen.storage.model_file import Model
 
 CHARACTERS = "".join(sorted(set(STORY)))
 CONFIGS = [
@@ -28,7 +29,7 @@ CONFIGS = [
 PROMPTS = ["", "T", *(STORY[start : start + 3 * start + 2] for start in range(1, 19))]
 
 
-def make_model(config):
+def make_model(config: ModelConfig) -> Model:
     """A model of random weights; calm, as trained ones are: small errors do not grow."""
     model = tiny_model(config, CHARACTERS, seed=3)
     weights = {
@@ -39,13 +40,13 @@ def make_model(config):
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.cell}-{config.targets}")
-def model(request):
+def model(request: pytest.FixtureRequest) -> Model:
     """A model of random weights, of every cell and targets."""
     return make_model(request.param)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_probabilities_after_20_prompts_are_those_of_numpy(model, bits):
+def test_probabilities_after_20_prompts_are_those_of_numpy(model: Model, bits: int) -> None:
     packed = pack(model.weights, bits)
     engine, network = Engine(model, packed), Network(model.config, packed.weights)
     assert len(PROMPTS) == 20
@@ -56,20 +57,20 @@ def test_probabilities_after_20_prompts_are_those_of_numpy(model, bits):
         assert np.abs(found - expected / expected.sum()).max() < 1e-4
 
 
-def test_greedy_text_is_that_of_the_command(model):
+def test_greedy_text_is_that_of_the_command(model: Model) -> None:
     packed = pack(model.weights, 8)
     greedy = greedy_text(model, packed.weights, "The wood")
     assert Engine(model, packed).call("write('The wood', 0, '', 500, 1)") == greedy
 
 
 @pytest.fixture(scope="module")
-def engine():
+def engine() -> Engine:
     """A small model that is open in V8."""
     model = make_model(ModelConfig(units=(8,), seq_length=10))
     return Engine(model, pack(model.weights, 8))
 
 
-def test_every_16_bit_number_is_read(engine):
+def test_every_16_bit_number_is_read(engine: Engine) -> None:
     halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     finite = np.isfinite(halves)
     found = engine.call("Array.from({ length: 65536 }, (_, half) => fromHalf(half))")
@@ -77,7 +78,7 @@ def test_every_16_bit_number_is_read(engine):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 2.5])
-def test_a_character_is_drawn_as_the_command_draws_it(engine, temperature):
+def test_a_character_is_drawn_as_the_command_draws_it(engine: Engine, temperature: float) -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (100, 30)).astype(np.float32)
     uniforms = generator.random((100, 1))
@@ -89,7 +90,7 @@ def test_a_character_is_drawn_as_the_command_draws_it(engine, temperature):
     assert found == expected.tolist()
 
 
-def test_random_numbers_are_uniform_and_depend_on_seed_and_index(engine):
+def test_random_numbers_are_uniform_and_depend_on_seed_and_index(engine: Engine) -> None:
     draws = "((draw) => Array.from({ length: 2000 }, draw))(randomNumbers(%s, %d))"
     streams = [engine.call(draws % pair) for pair in ((1, 0), (1, 1), (2, 0), (2**40, 0))]
     assert streams[0] == engine.call(draws % (1, 0))
@@ -102,7 +103,7 @@ def test_random_numbers_are_uniform_and_depend_on_seed_and_index(engine):
 
 
 @pytest.mark.parametrize("targets", ["every", "last"])
-def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets):
+def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets: str) -> None:
     model = make_model(ModelConfig(units=(8,), seq_length=10, targets=targets))
     engine = Engine(model, pack(model.weights, 8))
     # Through a text longer than the states are apart, cut and changed at several places.
@@ -126,7 +127,7 @@ def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets):
 @pytest.mark.parametrize(
     ("unit", "most"), [("word", 30), ("sentence", 400), ("line", 300), ("paragraph", 1500)]
 )
-def test_a_continuation_ends_where_its_unit_ends(engine, unit, most):
+def test_a_continuation_ends_where_its_unit_ends(engine: Engine, unit: str, most: int) -> None:
     for seed in range(20):
         text = engine.call(f"write('The ', 1, '{unit}', 0, {seed})")
         assert 0 < len(text) <= most
@@ -151,7 +152,7 @@ def test_a_continuation_ends_where_its_unit_ends(engine, unit, most):
         ("paragraph", "\n\na\nb\n\nc", "\n\na\nb\n\n"),
     ],
 )
-def test_where_units_end(engine, unit, text, end):
+def test_where_units_end(engine: Engine, unit: str, text: str, end: str) -> None:
     found = engine.call(
         f"((text) => Array.from(text).findIndex((next, k) => "
         f"UNITS.{unit}.ends(text.slice(0, k), next)))({json.dumps(text)})"
@@ -169,7 +170,7 @@ CLEANINGS = [
 
 
 @pytest.fixture(scope="module")
-def engines():
+def engines() -> dict[Cleaning, Engine]:
     """An engine that cleans as it is asked to."""
     model = make_model(ModelConfig(units=(8,), seq_length=10))
     return {
@@ -181,19 +182,21 @@ def engines():
 @pytest.mark.parametrize("cleaning", CLEANINGS, ids=str)
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.sampled_from(AWKWARD), max_size=12))
-def test_a_text_is_cleaned_like_a_prompt(engines, cleaning, text):
+def test_a_text_is_cleaned_like_a_prompt(
+    engines: dict[Cleaning, Engine], cleaning: Cleaning, text: str
+) -> None:
     code = "(%s.match(PIECE) ?? []).map((piece) => alphabet.clean(piece)).join('')"
     found = engines[cleaning].call(code % json.dumps(text))
     assert found == clean_prompt(text, cleaning)
 
 
-def test_the_small_form_of_a_sigma_depends_on_its_place(engines):
+def test_the_small_form_of_a_sigma_depends_on_its_place(engines: dict[Cleaning, Engine]) -> None:
     cleaning, text = Cleaning(lowercase=True), "Ο ΔΡΟΜΟΣ, ΣΑΣ Σ. Σ'ΑΓΑΠΩ"  # noqa: RUF001
     found = engines[cleaning].call(f"{json.dumps(text)}.match(PIECE).map((p) => alphabet.clean(p))")
     assert "".join(found) == clean_prompt(text, cleaning)
 
 
-def test_what_is_unknown_is_passed_over_and_named(engine):
+def test_what_is_unknown_is_passed_over_and_named(engine: Engine) -> None:
     found = engine.call("alphabet.encode('T☃h\\u00ea🙂')")
     assert [CHARACTERS[place] for place in found["ids"]] == ["T", "h"]
     assert found["unknown"] == ["☃", "ê", "🙂"]

@@ -13,7 +13,7 @@ from textgen.pages.quantize import TOLERANCE, pack, pack_as_small_as_harmless, p
 CHARACTERS = "".join(sorted(set(TEXT)))
 
 
-def test_a_weight_in_8_bits_is_off_by_half_a_step_of_its_column_at_most():
+def test_a_weight_in_8_bits_is_off_by_half_a_step_of_its_column_at_most() -> None:
     weights = {"k/kernel": np.array([[1.27, -3.0, 0.0], [0.013, 127.0, 0.0]], "f4")}
     packed = pack(weights, 8)
     assert packed.weights["k/kernel"] == pytest.approx(np.array([[1.27, -3, 0], [0.01, 127, 0]]))
@@ -22,27 +22,27 @@ def test_a_weight_in_8_bits_is_off_by_half_a_step_of_its_column_at_most():
     assert np.frombuffer(packed.data[12:], "i1").tolist() == [127, 1, -3, 127, 0, 0]
 
 
-def test_biases_are_kept_as_they_are():
+def test_biases_are_kept_as_they_are() -> None:
     weights = {"k/bias": np.array([0.1, -1e6], "f4")}
     for bits in (8, 16):
         assert pack(weights, bits).data == weights["k/bias"].tobytes()
 
 
-def test_a_weight_in_16_bits_stays_finite():
+def test_a_weight_in_16_bits_stays_finite() -> None:
     packed = pack({"k/kernel": np.array([[1e6, -1e6, 0.1]], "f4")}, 16)
     assert packed.weights["k/kernel"][0].tolist() == [65504, -65504, np.float16(0.1)]
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_the_size_is_known_before_packing(cell, bits):
+def test_the_size_is_known_before_packing(cell: str, bits: int) -> None:
     config = ModelConfig(cell=cell, units=(5, 3))
     model = tiny_model(config)
     size = packed_size(config, len(model.vocabulary), bits)
     assert size == len(pack(model.weights, bits).data)
 
 
-def test_8_bits_are_taken_where_they_cost_next_to_nothing():
+def test_8_bits_are_taken_where_they_cost_next_to_nothing() -> None:
     model = tiny_model(ModelConfig(units=(16,)), CHARACTERS)
     packed = pack_as_small_as_harmless(model, model.vocabulary.encode(TEXT[:3000]))
     assert packed.bits == 8
@@ -50,7 +50,7 @@ def test_8_bits_are_taken_where_they_cost_next_to_nothing():
 
 
 @pytest.mark.parametrize("holdout", [True, False])
-def test_16_bits_are_taken_where_8_would_cost_too_much(holdout):
+def test_16_bits_are_taken_where_8_would_cost_too_much(holdout: bool) -> None:
     """A large weight in each column that no character ever uses leaves the others no bits."""
     model = tiny_model(ModelConfig(cell="rnn", units=(9,)), CHARACTERS)
     weights = {name: weight.copy() for name, weight in model.weights.items()}

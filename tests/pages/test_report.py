@@ -245,7 +245,7 @@ def test_the_hold_out_of_a_small_run_is_shown(page: Page) -> None:
     assert TEXT[-HOLDOUT : -HOLDOUT + 500] in shown
 
 
-def test_a_report_links_to_the_page_that_writes_where_both_lie_together(tmp_path):
+def test_a_report_links_to_the_page_that_writes_where_both_lie_together(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     for arguments in ((), ("-o", "elsewhere.html")):
         (run.path / "page.html").write_text("")

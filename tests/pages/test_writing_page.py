@@ -1,12 +1,14 @@
 """The page that writes: its HTML, and the page in a real browser."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
-from support.browser import CHROMIUM, browser
+from support.browser import CHROMIUM, Tab, browser
 from support.engine import greedy_text
 from support.small_run import STORY, make_run
 from support.tiny import tiny_model
@@ -18,7 +20,8 @@ from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
 from textgen.pages.quantize import pack
 from textgen.pages.writing_page import MAX_BYTES, check_size, page_data, writing_page
-from textgen.storage.model_file import load_model
+from textgen.storage.model_file import Model, load_model
+from textgen.storage.run_folder import RunDirectory
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&\n"
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
@@ -55,7 +58,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A run whose every word is hostile."""
     return make_run(
         tmp_path_factory.mktemp("page"),
@@ -68,12 +71,12 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def html(run):
+def html(run: RunDirectory) -> str:
     """Its page."""
     return writing_page(run.model, load_model(run.model))
 
 
-def test_a_page_says_what_the_model_is(html):
+def test_a_page_says_what_the_model_is(html: str) -> None:
     text = " ".join(Page(html).text.split())
     assert "<b>bold" in text
     assert "<script>document.title='owned'</script>, 5 characters" in text
@@ -83,7 +86,7 @@ def test_a_page_says_what_the_model_is(html):
     assert "LSTM of 12 and 8 units; it knows" in text
 
 
-def test_a_page_asks_for_nothing_and_runs_one_script(html):
+def test_a_page_asks_for_nothing_and_runs_one_script(html: str) -> None:
     page = Page(html)
     for tag, attributes in page.elements:
         assert tag not in {"link", "iframe", "object", "embed", "base", "form", "img", "b"}
@@ -96,27 +99,29 @@ def test_a_page_asks_for_nothing_and_runs_one_script(html):
     assert kinds == ["application/json", "text/plain", "text/plain", None]
 
 
-def test_a_model_file_alone_has_a_page_without_the_text_beside_it(run, tmp_path):
+def test_a_model_file_alone_has_a_page_without_the_text_beside_it(
+    run: RunDirectory, tmp_path: Path
+) -> None:
     (tmp_path / "moved.keras").write_bytes(run.model.read_bytes())
     made = writing_page(tmp_path / "moved.keras", load_model(run.model))
     assert "Does it copy?" not in made
     assert "moved.keras" in Page(made).text
 
 
-def test_a_model_that_says_nothing_of_itself_has_a_page(tmp_path):
+def test_a_model_that_says_nothing_of_itself_has_a_page(tmp_path: Path) -> None:
     model = replace(tiny_model(), provenance={})
     text = Page(writing_page(tmp_path / "a.keras", model)).text
     assert "Network" in text
     assert "Learned from" not in text
 
 
-def test_halves_of_surrogate_pairs_stay_apart():
+def test_halves_of_surrogate_pairs_stay_apart() -> None:
     model = tiny_model(characters="a\ud83d\ude42")
     data = page_data("a", model, pack(model.weights, 8))
     assert data["characters"] == [97, 0xD83D, 0xDE42]
 
 
-def test_two_models_keep_their_drafts_apart():
+def test_two_models_keep_their_drafts_apart() -> None:
     hashes = {
         page_data("a", model, pack(model.weights, 8))["hash"]
         for model in (tiny_model(), tiny_model(), tiny_model(seed=1), tiny_model(characters="abc"))
@@ -124,20 +129,20 @@ def test_two_models_keep_their_drafts_apart():
     assert len(hashes) == 3
 
 
-def test_a_page_that_would_be_too_large_is_refused(tmp_path):
+def test_a_page_that_would_be_too_large_is_refused(tmp_path: Path) -> None:
     check_size(tmp_path / "m.keras", 3 * MAX_BYTES // 4)
     with pytest.raises(TextgenError, match=r"would be 65 MB large, more than 64 MB\. Use --force"):
         check_size(tmp_path / "m.keras", 3 * 65_000_000 // 4)
 
 
 @pytest.fixture
-def tab(tmp_path):
+def tab(tmp_path: Path) -> Iterator[Tab]:
     """A real browser."""
     with browser(tmp_path / "profile") as opened:
         yield opened
 
 
-def opened(tab, path, model, name="page.html"):
+def opened(tab: Tab, path: Path, model: Model, name: str = "page.html") -> None:
     """Write a model's page and open it."""
     page = path / name
     page.write_text(writing_page(path / "model.keras", model), "utf-8", "replace")
@@ -145,7 +150,7 @@ def opened(tab, path, model, name="page.html"):
     tab.until("document.body.dataset.ready !== undefined")
 
 
-def calm(config):
+def calm(config: ModelConfig) -> Model:
     """A model of random weights that knows the story's characters."""
     model = tiny_model(config, "".join(sorted(set(STORY))), seed=3)
     weights = {
@@ -158,7 +163,9 @@ def calm(config):
 @needs_browser
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("targets", ["every", "last"])
-def test_a_browser_writes_what_the_command_writes(tab, tmp_path, cell, targets):
+def test_a_browser_writes_what_the_command_writes(
+    tab: Tab, tmp_path: Path, cell: str, targets: str
+) -> None:
     model = calm(ModelConfig(cell=cell, units=(20, 11), seq_length=10, targets=targets))
     opened(tab, tmp_path, model)
     weights = pack(model.weights, 8).weights
@@ -174,7 +181,7 @@ def test_a_browser_writes_what_the_command_writes(tab, tmp_path, cell, targets):
 
 
 @needs_browser
-def test_a_seed_gives_the_same_text_again_and_another_one_another(tab, tmp_path):
+def test_a_seed_gives_the_same_text_again_and_another_one_another(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     texts = [
         tab.run(f"textgen.generate({{ length: 80, temperature: 1, seed: {s} }})") for s in (1, 1, 2)
@@ -186,7 +193,9 @@ def test_a_seed_gives_the_same_text_again_and_another_one_another(tab, tmp_path)
 
 
 @needs_browser
-def test_a_hostile_model_runs_nothing_in_a_browser(tab, run, html, tmp_path):
+def test_a_hostile_model_runs_nothing_in_a_browser(
+    tab: Tab, run: RunDirectory, html: str, tmp_path: Path
+) -> None:
     (tmp_path / "page.html").write_text(html, "utf-8")
     tab.open(tmp_path / "page.html")
     tab.until("document.body.dataset.ready !== undefined")
@@ -207,7 +216,7 @@ OFFERED = "!document.querySelector('#choices button').disabled"
 
 
 @needs_browser
-def test_writing_with_the_keyboard_alone(tab, tmp_path):
+def test_writing_with_the_keyboard_alone(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     tab.run("document.getElementById('text').focus()")
     tab.type("The wood")
@@ -242,7 +251,7 @@ def test_writing_with_the_keyboard_alone(tab, tmp_path):
 
 
 @needs_browser
-def test_the_seed_makes_the_same_continuations_and_moves_on(tab, tmp_path):
+def test_the_seed_makes_the_same_continuations_and_moves_on(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     offers = []
     for seed in (7, 7, 8):
@@ -257,7 +266,7 @@ def test_the_seed_makes_the_same_continuations_and_moves_on(tab, tmp_path):
 
 
 @needs_browser
-def test_a_continuation_is_put_where_the_cursor_is(tab, tmp_path):
+def test_a_continuation_is_put_where_the_cursor_is(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     tab.run("document.getElementById('text').focus()")
     tab.type("one two")
@@ -272,7 +281,7 @@ def test_a_continuation_is_put_where_the_cursor_is(tab, tmp_path):
 
 
 @needs_browser
-def test_a_draft_survives_closing_the_page(tab, tmp_path):
+def test_a_draft_survives_closing_the_page(tab: Tab, tmp_path: Path) -> None:
     model = calm(ModelConfig(units=(8,), seq_length=10))
     opened(tab, tmp_path, model)
     tab.run("document.getElementById('text').focus()")
@@ -284,7 +293,7 @@ def test_a_draft_survives_closing_the_page(tab, tmp_path):
 
 
 @needs_browser
-def test_the_bars_are_about_the_cursor(tab, tmp_path):
+def test_the_bars_are_about_the_cursor(tab: Tab, tmp_path: Path) -> None:
     model = calm(ModelConfig(units=(8,), seq_length=10))
     opened(tab, tmp_path, model)
     likeliest = "document.querySelector('#bars .name').textContent"
@@ -298,7 +307,7 @@ def test_the_bars_are_about_the_cursor(tab, tmp_path):
 
 @needs_browser
 @pytest.mark.parametrize("width", [320, 1200])
-def test_nothing_is_wider_than_the_window(tab, tmp_path, width):
+def test_nothing_is_wider_than_the_window(tab: Tab, tmp_path: Path, width: int) -> None:
     tab.look(width, 800)
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     tab.run("document.getElementById('text').focus()")
@@ -308,7 +317,7 @@ def test_nothing_is_wider_than_the_window(tab, tmp_path, width):
 
 
 @needs_browser
-def test_nothing_jumps_when_continuations_come(tab, tmp_path):
+def test_nothing_jumps_when_continuations_come(tab: Tab, tmp_path: Path) -> None:
     tab.look(320, 800)
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     places = (
@@ -326,7 +335,7 @@ def test_nothing_jumps_when_continuations_come(tab, tmp_path):
 
 
 @needs_browser
-def test_text_from_right_to_left_is_written_from_the_right(tab, tmp_path):
+def test_text_from_right_to_left_is_written_from_the_right(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, calm(ModelConfig(units=(8,), seq_length=10)))
     tab.run("document.getElementById('text').focus()")
     tab.type("שלום עולם")
@@ -335,7 +344,7 @@ def test_text_from_right_to_left_is_written_from_the_right(tab, tmp_path):
 
 
 @needs_browser
-def test_a_browser_without_workers_says_so_in_a_sentence(tab, tmp_path):
+def test_a_browser_without_workers_says_so_in_a_sentence(tab: Tab, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text(writing_page(tmp_path / "model.keras", tiny_model()), "utf-8")
     tab.order("Page.addScriptToEvaluateOnNewDocument", source="delete window.Worker")

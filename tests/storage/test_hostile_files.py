@@ -239,7 +239,7 @@ def test_resuming_refuses_a_hostile_run(
 
 
 # The closed schema of textgen.json: a place in it, a wrong value, what is said.
-WRONG: list[tuple[str, Any, str]] = [
+WRONG: list[tuple[str, Any, str | None]] = [
     ("format", 2, "made by a newer textgen .format 2; this one reads 1; upgrade"),
     ("format", 0, "format is 0"),
     ("format", "1", "format is '1'"),

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from textgen.text.encoding import open_ids, write_ids
 
-texts = st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=8)
+texts = st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=8)
 
 
 @settings(max_examples=60)
 @given(chunks=texts)
-def test_ids_stand_for_the_text(tmp_path_factory: pytest.TempPathFactory, chunks: list[str]):
+def test_ids_stand_for_the_text(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[str]
+) -> None:
     path = tmp_path_factory.mktemp("ids") / "text.ids"
     text = "".join(chunks)
     encoded = write_ids(chunks, path)

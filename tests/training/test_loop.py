@@ -83,7 +83,7 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
     progress = train(tmp_path, "x", story[:3000], **options, patience=3).progress
     assert progress.waited == 3
     assert progress.evaluations < 200
-    assert progress.best < progress.val_loss
+    assert progress.best and progress.val_loss and progress.best < progress.val_loss
     assert load_model(tmp_path / "x/model.keras").provenance["val_loss"] == progress.best
 
 
