@@ -140,7 +140,7 @@ CASES = {
     "a prompt with a byte order mark": sample(
         "seed 1", "-f", "-", text=b"\xef\xbb\xbfThe", status=0
     ),
-    "an empty prompt": sample("seed 1", "-f", "-", status=0),
+    "an empty prompt": sample("The prompt in stdin is empty", "-f", "-"),
     "a folder for a prompt": sample("Is a directory", "-f", "."),
     "a stop that is not Unicode": sample("never writes", "--stop", b"\xff", status=0),
     "a model that is not Unicode": Case(("sample", "-m", b"\xff"), r"\udcff"),

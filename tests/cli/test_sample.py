@@ -239,7 +239,7 @@ def test_ctrl_c_keeps_the_partial_text(folder: Path) -> None:
 
 
 def test_the_prompt_comes_from_stdin_when_asked(folder: Path) -> None:
-    made = text(folder, "-f", "-", "-n", "20", "-s", "1", stdin=b"Tom said\n")
+    made = text(folder, "-f", "-", "-n", "20", "-s", "1", stdin=b"Tom said\n\n")
     assert made == text(folder, "-p", "Tom said\n", "-n", "20", "-s", "1")
 
 

@@ -81,10 +81,13 @@ def test_targets_last_precede_a_short_prompt_by_the_default_ones_tail(
     assert read(prompt, made=model("last")) == (prompt, expected)
 
 
-def test_a_prompt_file_is_read_with_its_newline(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n", b"\r"])
+def test_a_prompt_file_is_read_without_the_newline_at_its_end(
+    tmp_path: Path, ending: bytes
+) -> None:
     path = tmp_path / "prompt.txt"
-    path.write_bytes(b"\xef\xbb\xbfOnce\n")
-    assert read_prompt_file(str(path)) == "Once\n"
+    path.write_bytes(b"\xef\xbb\xbfOnce\n" + ending)
+    assert read_prompt_file(str(path)) == ("Once\n" if ending else "Once")
 
 
 def test_stdin_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +100,10 @@ def test_bad_prompt_files(tmp_path: Path) -> None:
     latin.write_bytes(b"caf\xe9")
     with pytest.raises(TextgenError, match=r"latin\.txt is not UTF-8 at byte 3"):
         read_prompt_file(str(latin))
+    for nothing in (b"", b"\n"):
+        latin.write_bytes(nothing)
+        with pytest.raises(TextgenError, match=r"latin\.txt is empty.*which > empties"):
+            read_prompt_file(str(latin))
     with pytest.raises(TextgenError, match="No such file"):
         read_prompt_file(str(tmp_path / "none"))
     with pytest.raises(TextgenError, match="Is a directory"):

@@ -76,7 +76,8 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     "-f",
     "--prompt-file",
     type=click.Path(allow_dash=True),
-    help="Read the prompt from this file (- for stdin), a final newline included.",
+    help="Read the prompt from this file (- for stdin), without a final newline. Write the text "
+    "to another file: > empties this one first.",
 )
 @click.option(
     "-n",
@@ -145,7 +146,7 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     multiple=True,
     metavar="TEXT",
     callback=as_utf8,
-    help="End a text before it writes this. Can be repeated.",
+    help="End a text before it writes this; '\\n' is a line end. Can be repeated.",
 )
 @click.option(
     "--max-copy",

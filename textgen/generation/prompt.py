@@ -1,5 +1,6 @@
 """What a model reads before it writes."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 
 from textgen.corpus import clean_prompt
 from textgen.errors import TextgenError
-from textgen.messages import note, shown
+from textgen.generation.relatives import as_known
+from textgen.messages import shown
 from textgen.storage.model_file import Model
 
 
@@ -26,12 +28,29 @@ class Prompt:
 
 
 def read_prompt_file(path: str) -> str:
-    """The text of a UTF-8 file, or of stdin for `-`, newline at the end included.
+    """The text of a UTF-8 file, or of stdin for `-`, without the newline that editors add.
+
+    Raises:
+        TextgenError: it cannot be read, is not UTF-8, or is empty.
+    """
+    name = "stdin" if path == "-" else shown(path)
+    text = re.sub(r"(\r\n|\r|\n)\Z", "", read_utf8(path, name))
+    if not text:
+        emptied = "" if path == "-" else f", or write to another file than {name}, which > empties"
+        raise TextgenError(f"The prompt in {name} is empty. Leave out -f{emptied}.")
+    return text
+
+
+def read_utf8(path: str, name: str) -> str:
+    """The text of a UTF-8 file, or of stdin for `-`.
+
+    Args:
+        path: the file.
+        name: what messages call it.
 
     Raises:
         TextgenError: it cannot be read, or is not UTF-8.
     """
-    name = "stdin" if path == "-" else shown(path)
     try:
         if path != "-":
             data = Path(path).read_bytes()
@@ -64,7 +83,7 @@ def make_prompt(model: Model, text: str, on_unknown: str) -> Prompt:
         TextgenError: for `error`, names the first unknown character.
     """
     vocabulary = model.vocabulary
-    text = _lowered(model, clean_prompt(text, model.cleaning))
+    text = as_known(clean_prompt(text, model.cleaning), vocabulary.characters)
     ids = vocabulary.encode(text, on_unknown)
     before = vocabulary.encode(model.default_prompt)
     if model.config.targets == "last":
@@ -73,15 +92,3 @@ def make_prompt(model: Model, text: str, on_unknown: str) -> Prompt:
     else:
         read = ids if len(ids) else before
     return Prompt(vocabulary.decode(ids), read)
-
-
-def _lowered(model: Model, text: str) -> str:
-    """Capitals that the model knows only as small letters made small; a note says so."""
-    known = set(model.vocabulary.characters)
-    small: dict[str, str] = {}
-    for character in sorted(set(text) - known):
-        if character.lower() in known:
-            small[character] = character.lower()
-    if small:
-        note(f"The model knows no {' '.join(small)}: read as {' '.join(small.values())}.")
-    return "".join(small.get(character, character) for character in text)

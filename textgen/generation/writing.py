@@ -115,7 +115,8 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
     """
     asked.check()
     prompt = make_prompt(model, asked.prompt, asked.on_unknown)
-    _note_vain_stops(model, asked.stop)
+    stops = tuple(_without_escapes(model, stop) for stop in asked.stop)
+    _note_vain_stops(model, stops)
     seed = int.from_bytes(os.urandom(4), "big") if asked.seed is None else asked.seed
     settings = Settings(
         characters=model.vocabulary.characters,
@@ -126,11 +127,18 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
         copied=_training_ngrams(path, model, asked.max_copy, asked.corpus),
     )
     samples = [
-        Sample(index, temperature, asked.stop)
+        Sample(index, temperature, stops)
         for temperature in asked.temperatures
         for index in range(asked.num_samples)
     ]
     return Texts(prompt.text, seed, generate(network, prompt.ids, samples, settings))
+
+
+def _without_escapes(model: Model, stop: str) -> str:
+    r"""A stop text; `\n` and `\t` are what they mean where the model knows no backslash."""
+    if "\\" in model.vocabulary:
+        return stop
+    return stop.replace(r"\n", "\n").replace(r"\t", "\t")
 
 
 def _note_vain_stops(model: Model, stops: Sequence[str]) -> None:
