@@ -30,7 +30,7 @@ def text(folder: Path, *arguments: str | Path, stdin: bytes = b"") -> str:
 def test_typographic_characters_are_read_as_what_the_model_knows(folder: Path) -> None:
     done = sample(folder, "-n", "20", "-p", "‘Tom’ – né")  # noqa: RUF001
     assert done.stdout == text(folder, "-n", "20", "-p", "'Tom' - ne").encode()
-    note = "The model knows no é – ‘ ’: read as e - ' '.\nseed 1\n"  # noqa: RUF001
+    note = "The model does not know é – ‘ ’: read as e - ' '.\nseed 1\n"  # noqa: RUF001
     assert done.stderr.decode() == note
 
 

@@ -437,7 +437,7 @@ def test_runs_complete_by_name(folder: Path) -> None:
         (["--max-copy", "0"], 2, "0 is not in the range"),
         (["--stop", ""], 2, "--stop must not be empty"),
         (["-p", "a", "-f", "b"], 2, "not with both"),
-        (["--corpus", "a"], 2, "--corpus is for --max-copy"),
+        (["--corpus", "a"], 2, "--corpus needs --max-copy"),
         (["-n", "-1", "--json"], 2, "give a --stop"),
         (["-n", "-1", "--num-samples", "2"], 2, "give a --stop"),
         (["-p", "snow \u2603"], 1, "'\u2603' (U+2603, SNOWMAN)"),

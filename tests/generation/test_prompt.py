@@ -49,7 +49,7 @@ def test_the_prompt_is_cleaned_like_the_training_text() -> None:
 def test_unknown_capitals_are_lowered_with_a_note(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "textgen")
     assert read("Tab ABBEÉ") == ("Tab abbeé", "Tab abbeé")
-    assert caplog.messages == ["The model knows no A B E É: read as a b e é."]
+    assert caplog.messages == ["The model does not know A B E É: read as a b e é."]
 
 
 def test_an_unknown_character_is_named_with_its_code_point() -> None:

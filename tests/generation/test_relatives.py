@@ -54,4 +54,6 @@ def test_what_is_known_stays_as_it_is() -> None:
 
 def test_the_note_names_both() -> None:
     _, notes = read("“E\u00a0é” — q\u0303", PLAIN + '"-')
-    assert notes == ['The model knows no E \\xa0 é \u0303 — “ ”: read as e ␣ e nothing -- " ".']
+    assert notes == [
+        'The model does not know E \\xa0 é \u0303 — “ ”: read as e ␣ e nothing -- " ".'
+    ]

@@ -179,7 +179,7 @@ def test_nothing_is_printed_and_notes_are_logged(
         model.generate(5, prompt="Tom", stop="\u2603")
         "".join(textgen.prepare("builtin:runaway-echo"))
     assert [record.name for record in caplog.records] == ["textgen", "textgen"]
-    assert caplog.messages[0] == "The model knows no T: read as t."
+    assert caplog.messages[0] == "The model does not know T: read as t."
     assert "never writes" in caplog.messages[1]
     assert capfd.readouterr() == ("", "")
 

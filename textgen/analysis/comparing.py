@@ -117,7 +117,7 @@ def load_scorers(models: Sequence[str | None]) -> list[Scorer]:
     """The models that are named, or the newest one.
 
     Raises:
-        TextgenError: one is not there or damaged.
+        TextgenError: one is missing or damaged.
     """
     scorers = []
     for name in models or (None,):

@@ -127,10 +127,8 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
     """Name and value of each fact about the training."""
     config = model.config
     if config.targets == "every":
-        yield (
-            "reads",
-            f"without end, carrying its state; trained on windows of {config.seq_length}",
-        )
+        how = "character by character, carrying its state"
+        yield "reads", f"{how}; trained on windows of {config.seq_length}"
     else:
         yield "reads", f"a window of {config.seq_length} characters, for the one after it"
     yield "vocabulary", f"{len(model.vocabulary):,} characters"

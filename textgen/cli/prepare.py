@@ -53,7 +53,7 @@ def prepare(
             *sources, **given, encoding=encoding, keep_boilerplate=keep_boilerplate
         )
     else:
-        raise click.UsageError("Missing argument 'SOURCE...'. What there is: --list.")
+        raise click.UsageError("Missing argument 'SOURCE...'. List the sources with --list.")
 
     if output is None:
         pipe = TextPipe()

@@ -239,7 +239,7 @@ def _check_together(
     if "" in stop:
         raise click.UsageError("--stop must not be empty.")
     if corpus is not None and max_copy is None:
-        raise click.UsageError("--corpus is for --max-copy N.")
+        raise click.UsageError("--corpus needs --max-copy.")
 
 
 def _write_texts(pipe: TextPipe, texts: "Texts", echo: bool, separator: str, headed: bool) -> None:

@@ -68,7 +68,7 @@ def score(
     if by_line and with_copying:
         raise click.UsageError("--copying measures whole files; leave out --lines.")
     if corpus is not None and not with_copying:
-        raise click.UsageError("--corpus is for --copying only.")
+        raise click.UsageError("--corpus needs --copying.")
     one_blas_thread()
     utf8_stdout()
     from textgen.analysis.comparing import Reading, compare

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from textgen.training.session import Trained
 
 # A last hold-out loss above the best one by this factor is no chance.
-TURNED_UP = 1.01
+RISEN = 1.01
 
 
 def summary(trained: "Trained") -> dict[str, Any]:
@@ -46,10 +46,10 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     if note := sample_note(run.train_characters, run.holdout_characters):
         yield note
     assert progress.val_loss is not None and progress.best is not None
-    if progress.val_loss > TURNED_UP * progress.best:
+    if progress.val_loss > RISEN * progress.best:
         yield (
-            f"The hold-out loss turned up {progress.waited} evaluations before the end; "
-            "the model is the best one, from before that."
+            f"The hold-out loss was higher in the last {progress.waited} evaluations; "
+            "the model is the best one, from before them."
         )
     if note := overfitting(figures["train_loss"], figures["val_loss"]):
         yield note

@@ -45,7 +45,7 @@ def prepare(
         first one.
 
     Raises:
-        TextgenError: a source is not there, cannot be read or decoded, or is empty.
+        TextgenError: a source is missing, cannot be read or decoded, or is empty.
     """
     if normalize not in NORMALIZATIONS:
         raise TextgenError(

@@ -69,7 +69,7 @@ def open_sources(
         Pieces of text, none empty.
 
     Raises:
-        TextgenError: a source is not there, cannot be read or decoded, or is empty.
+        TextgenError: a source is missing, cannot be read or decoded, or is empty.
     """
     encoding = check_encoding(encoding)
     found = find_sources(sources)
@@ -104,7 +104,7 @@ def source_names(sources: Sequence[str]) -> list[str]:
     """What a model's provenance calls its sources; patterns are resolved.
 
     Raises:
-        TextgenError: a source is not there.
+        TextgenError: a source is missing.
     """
     return [source.name for source in find_sources(sources)]
 
@@ -115,7 +115,7 @@ def source_stem(sources: Sequence[str]) -> str:
     Without sources it is `text`.
 
     Raises:
-        TextgenError: a source is not there.
+        TextgenError: a source is missing.
     """
     stem = next((source.stem for source in find_sources(sources)), "")
     return re.sub(r"[^\w.-]+", "-", stem)[:LONGEST_STEM].strip("-.") or "text"
@@ -137,7 +137,7 @@ def find_sources(sources: Sequence[str]) -> list[Source]:
     """Find every source without reading or fetching anything.
 
     Raises:
-        TextgenError: one is not there, or stdin is named twice.
+        TextgenError: one is missing, or stdin is named twice.
     """
     if list(sources).count(STDIN) > 1:
         raise TextgenError("stdin (-) is given twice but can only be read once.")

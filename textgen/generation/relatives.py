@@ -43,7 +43,7 @@ def as_known(text: str, characters: str) -> str:
     changed = [character for character in unknown if read[character] != character]
     if changed:
         instead = " ".join("".join(map(visible, read[one])) or "nothing" for one in changed)
-        note(f"The model knows no {' '.join(map(visible, changed))}: read as {instead}.")
+        note(f"The model does not know {' '.join(map(visible, changed))}: read as {instead}.")
     return text
 
 

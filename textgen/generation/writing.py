@@ -111,7 +111,7 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
 
     Raises:
         TextgenError: an option is out of its range, the prompt has an unknown character, or
-            the training text is not there.
+            the training text is missing.
     """
     asked.check()
     prompt = make_prompt(model, asked.prompt, asked.on_unknown)
@@ -146,7 +146,7 @@ def _note_vain_stops(model: Model, stops: Sequence[str]) -> None:
     for stop in stops:
         unknown = sorted(set(stop) - set(model.vocabulary.characters))
         if unknown:
-            note(f"The model never writes --stop {stop!r}: it knows no {unknown[0]!r}.")
+            note(f"The model never writes --stop {stop!r}: it does not know {unknown[0]!r}.")
 
 
 def _training_ngrams(
@@ -155,7 +155,7 @@ def _training_ngrams(
     """The n-grams that must not be continued as in the training text, if that is asked for.
 
     Raises:
-        TextgenError: the training text is not there.
+        TextgenError: the training text is missing.
     """
     if max_copy is None:
         return None
@@ -169,7 +169,7 @@ def _training_ngrams(
         ids = np.concatenate((text.train, text.holdout))
     else:
         raise TextgenError(
-            f"--max-copy needs the training text, and there is no text.ids that fits beside "
+            f"--max-copy needs the training text, and there is no matching text.ids beside "
             f"{path}. Give the text with --corpus FILE."
         )
     # No text can hold a longer run than itself.

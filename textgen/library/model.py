@@ -48,7 +48,7 @@ def load(model: str | os.PathLike[str] | None = None) -> "Model":
             the newest run.
 
     Raises:
-        TextgenError: it is not there or damaged.
+        TextgenError: it is missing or damaged.
     """
     return Model(find_model(None if model is None else os.fspath(model)))
 
@@ -57,7 +57,7 @@ class Model:
     """A trained model that writes and measures text; any number of threads may use it.
 
     Args:
-        path: a model file, which anybody may have made: no code of it runs.
+        path: a model file from anywhere: loading it runs no code.
 
     Attributes:
         path: the model file.
@@ -150,7 +150,7 @@ class Model:
 
         Raises:
             TextgenError: an option is out of its range, the prompt has an unknown character,
-                or the training text for `max_copy` is not there.
+                or the training text for `max_copy` is missing.
         """
         length = self.sampling.length if length is None else length
         return "".join(self.stream(length, prompt, temperature=temperature, stop=stop, **options))

@@ -98,7 +98,7 @@ def load_model(path: str | Path) -> Model:
     except Refused as reason:
         raise TextgenError(
             f"{shown(path)} is not a usable model: {reason}. "
-            "Copy it again from where it came, or train a new one."
+            "Copy it again from its source, or train a new one."
         ) from None
     except OSError as error:
         raise TextgenError(

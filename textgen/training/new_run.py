@@ -58,7 +58,7 @@ def open_run(
     with new_run(request, replicas, workers) as (directory, run, choice):
         reporter.opened(directory.name)
         if not request.sources:
-            note(f"No source was named, so {BUILTIN} is taken.")
+            note(f"No source given: training on {BUILTIN}.")
         if choice:
             note(choice)
         yield directory, run, open_ids(directory.text, len(run.vocabulary))

@@ -67,7 +67,7 @@ def check_addresses(addresses: Iterable[Any]) -> tuple[str, ...]:
     if twice := [address for address in checked if checked.count(address) > 1]:
         raise TextgenError(f"Two workers have the address {twice[0]}. Give each one its own.")
     if len(checked) > MOST_WORKERS:
-        raise TextgenError(f"There are {len(checked):,} workers, and at most {MOST_WORKERS:,} can.")
+        raise TextgenError(f"There are {len(checked):,} workers. Use at most {MOST_WORKERS:,}.")
     return checked
 
 
