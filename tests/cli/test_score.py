@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_line(folder: Path, command: str) -> None:
         (("nowhere.txt",), 1, b"nowhere.txt"),
         (("-m", "nobody", "later.txt"), 1, b"nobody"),
         (("--lines", "--copying", "later.txt"), 2, b"leave out --lines"),
-        (("--corpus", "later.txt", "later.txt"), 2, b"--copying only"),
+        (("--corpus", "later.txt", "later.txt"), 2, b"--corpus needs --copying"),
         ((), 2, b"Missing argument"),
     ],
 )

@@ -12,18 +12,18 @@ IDS = np.random.default_rng(1).integers(0, 60, 5000, dtype=np.uint8)
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17, 256, 1000, 4097])
 def test_permute_is_a_permutation(size: int) -> None:
-    assert sorted(permute(np.arange(size), size, seed=3, epoch=5)) == list(range(size))
+    assert sorted(permute(np.arange(size), size, seed=3, number=5)) == list(range(size))
 
 
 def test_permute_differs_by_seed_and_epoch() -> None:
     index = np.arange(1000)
-    orders = [permute(index, 1000, seed, epoch) for seed, epoch in [(1, 0), (1, 1), (2, 0)]]
+    orders = [permute(index, 1000, seed, number) for seed, number in [(1, 0), (1, 1), (2, 0)]]
     for one, other in [(0, 1), (0, 2), (1, 2)]:
         assert (orders[one] == orders[other]).mean() < 0.02
 
 
 def test_permute_looks_random() -> None:
-    order = permute(np.arange(10_000), 10_000, seed=0, epoch=0)
+    order = permute(np.arange(10_000), 10_000, seed=0, number=0)
     assert abs(np.corrcoef(np.arange(10_000), order)[0, 1]) < 0.03
 
 

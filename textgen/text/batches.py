@@ -31,7 +31,7 @@ def mix(*numbers: int | np.ndarray) -> np.ndarray:
     return bits
 
 
-def permute(index: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray:
+def permute(index: np.ndarray, size: int, seed: int, number: int) -> np.ndarray:
     """Where each index goes in a random permutation of range(size), without storing it.
 
     A Feistel network over the next even number of bits, walked along its cycles until
@@ -41,7 +41,7 @@ def permute(index: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray:
         index: int64 (any shape), each in [0, size).
         size: how many elements the permutation has.
         seed: of the run.
-        epoch: each epoch has its own permutation.
+        number: of the permutation; a pass over the text has its own.
 
     Returns:
         int64 of the same shape.
@@ -53,7 +53,7 @@ def permute(index: np.ndarray, size: int, seed: int, epoch: int) -> np.ndarray:
     while outside.any():
         left, right = values[outside] >> half, values[outside] & mask
         for turn in range(FEISTEL_ROUNDS):
-            left, right = right, left ^ (mix(seed, epoch, turn, right) & mask)
+            left, right = right, left ^ (mix(seed, number, turn, right) & mask)
         values[outside] = (left << half) | right
         outside = values >= size
     return values.astype(np.int64)
@@ -114,7 +114,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class Windows:
-    """Targets last: windows every `step` characters, in a new random order each epoch.
+    """Targets last: windows every `step` characters, in a new random order each pass.
 
     Attributes:
         ids: the training ids (characters,).
@@ -137,15 +137,15 @@ class Windows:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches in an epoch; the last one is filled up from the epoch's beginning."""
+        """Batches in a pass; the last one is filled up from the beginning of the pass."""
         return math.ceil(self.count / self.batch_size)
 
     def batch(self, step: int, first: int = 0, last: int | None = None) -> Batch:
         """Rows [first, last) of global batch `step`, a pure function of (seed, step)."""
-        epoch, place = divmod(step, self.steps_per_pass)
+        number, place = divmod(step, self.steps_per_pass)
         rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
         order = (place * self.batch_size + rows) % self.count
-        starts = permute(order, self.count, self.seed, epoch) * self.step
+        starts = permute(order, self.count, self.seed, number) * self.step
         window = self.ids[starts[:, None] + np.arange(self.seq_length + 1)].astype(np.int32)
         return Batch(window[:, :-1], window[:, -1], np.ones(len(rows), dtype=bool))
 
