@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textgen.messages import bits
+
 # Temperature 0 is greedy. Divided by this, the smallest difference that two float32 logits
 # can have is astronomic, and the largest does not overflow.
 _COLDEST = 1e-250
@@ -125,7 +127,7 @@ def surprisals(logits: np.ndarray, ids: np.ndarray) -> np.ndarray:
     scores = logits.astype(np.float64)
     scores -= scores.max(axis=1, keepdims=True)
     chosen = scores[np.arange(len(ids)), ids]
-    return (np.log(np.exp(scores).sum(axis=1)) - chosen) / np.log(2)
+    return bits(np.log(np.exp(scores).sum(axis=1)) - chosen)
 
 
 class Uniforms:
