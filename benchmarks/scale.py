@@ -55,7 +55,7 @@ def encoding_rate(path: Path, folder: str) -> float:
     code = (
         "import sys, time; from pathlib import Path\n"
         "from textgen.config import Cleaning\n"
-        "from textgen.corpus import open_sources\n"
+        "from textgen.corpus.sources import open_sources\n"
         "from textgen.text.encoding import write_ids\n"
         "begun = time.perf_counter()\n"
         "write_ids(open_sources([sys.argv[1]], Cleaning()), Path('text.ids'))\n"

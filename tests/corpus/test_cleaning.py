@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgen.config import NORMALIZATIONS, Cleaning
-from textgen.corpus import clean_prompt
-from textgen.corpus.cleaning import cleaner
+from textgen.corpus.cleaning import clean_prompt, cleaner
 
 CLEANINGS = st.builds(
     Cleaning,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from textgen.config import Cleaning
-from textgen.corpus import list_sources, open_sources, source_names, source_stem
+from textgen.corpus.sources import list_sources, open_sources, source_names, source_stem
 from textgen.errors import TextgenError
 
 STORY = "builtin:runaway-echo"

@@ -12,7 +12,7 @@ from support.small_run import STORY
 from support.tiny import tiny_model
 
 from textgen.config import Cleaning, ModelConfig
-from textgen.corpus import clean_prompt
+from textgen.corpus.cleaning import clean_prompt
 from textgen.generation.choosing import Chooser, Filters
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network

@@ -12,7 +12,7 @@ import numpy as np
 
 from textgen.analysis.copying import Copying, line_at, measure_copying
 from textgen.analysis.scoring import Score, score_lines, score_text
-from textgen.corpus import open_sources
+from textgen.corpus.sources import open_sources
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import note, printable

@@ -95,7 +95,7 @@ def inspect(
     utf8_stdout()
     from textgen.analysis.inspection import Neuron
     from textgen.analysis.inspection import inspect as inspect_text
-    from textgen.corpus import open_sources
+    from textgen.corpus.sources import open_sources
     from textgen.generation.network import Network
     from textgen.storage.model_file import load_model
     from textgen.storage.run_folder import find_model, model_name

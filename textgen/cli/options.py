@@ -39,7 +39,7 @@ def complete_source(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of known corpora; where none fits, files."""
-    from textgen.corpus import list_sources
+    from textgen.corpus.sources import list_sources
 
     names = [name for name, _ in list_sources() if incomplete and name.startswith(incomplete)]
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]

@@ -43,7 +43,7 @@ def prepare(
     become newlines. Memory stays small, however large the text.
     """
     import textgen
-    from textgen.corpus import list_sources
+    from textgen.corpus.sources import list_sources
 
     if listing:
         chunks: Iterable[str] = (f"{name:<32}{where}\n" for name, where in list_sources())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textgen.corpus import clean_prompt
+from textgen.corpus.cleaning import clean_prompt
 from textgen.errors import TextgenError
 from textgen.generation.relatives import as_known
 from textgen.messages import shown

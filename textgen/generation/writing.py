@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from textgen.corpus import open_sources
 from textgen.errors import TextgenError
 from textgen.generation.choosing import Filters
 from textgen.generation.network import Network
@@ -161,6 +160,8 @@ def _training_ngrams(
         return None
     vocabulary = model.vocabulary
     if corpus is not None:
+        from textgen.corpus.sources import open_sources  # most texts need none
+
         # One more id than the vocabulary has stands for characters that it does not know.
         dtype = id_dtype(len(vocabulary) + 1)
         chunks = open_sources([corpus], model.cleaning)

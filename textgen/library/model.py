@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import numpy as np
 
 from textgen.config import Cleaning, ModelConfig, SampleConfig
-from textgen.corpus import clean_prompt
+from textgen.corpus.cleaning import clean_prompt
 from textgen.generation.choosing import probabilities
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network

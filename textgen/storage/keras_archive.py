@@ -7,7 +7,6 @@ Keras stores each weight as one plain block of little-endian float32 inside
 import io
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +42,8 @@ class KerasArchive:
         Raises:
             ValueError: it is not of this architecture, or a weight is not a plain block.
         """
+        import zipfile  # in training only
+
         with zipfile.ZipFile(io.BytesIO(data)) as opened:
             members = {name: opened.read(name) for name in opened.namelist()}
         metadata = json.loads(members[METADATA])

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -191,7 +190,7 @@ def _take(descriptor: int, directory: Path) -> None:
         ) from None
     with suppress(OSError):  # on a full disk the lock holds without a name
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps([os.getpid(), socket.gethostname()]).encode(), 0)
+        os.pwrite(descriptor, json.dumps([os.getpid(), os.uname().nodename]).encode(), 0)
 
 
 def _owner(descriptor: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from textgen.analysis.baselines import baselines
 from textgen.config import PRESETS, Cleaning, ModelConfig, Preset, TrainConfig
-from textgen.corpus import open_sources, source_names, source_stem
+from textgen.corpus.sources import open_sources, source_names, source_stem
 from textgen.errors import TextgenError
 from textgen.storage.model_file import check_size
 from textgen.storage.run import Run, check_length, check_memory, holdout_characters
