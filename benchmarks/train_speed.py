@@ -150,7 +150,7 @@ def work(name: str, shape: Shape, one_core: bool) -> None:
 
 
 class Candidate:
-    """A candidate's process and the times it has told."""
+    """A candidate's process and the times it has sent."""
 
     def __init__(self, name: str, shape: str, python: str, one_core: bool):
         self.name = name

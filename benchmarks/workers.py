@@ -83,9 +83,9 @@ def main() -> None:
         workers = int(case.split()[0]) if "worker" in case else 1
         ring = 4 * summary["parameters"] * 2 * (workers - 1) / workers
         measured = summary["sent"] / workers / summary["steps"]
-        told = f"{ring / 1e6:.2f} | {measured / 1e6:.2f}" if workers > 1 else "0 | "
+        sent = f"{ring / 1e6:.2f} | {measured / 1e6:.2f}" if workers > 1 else "0 | "
         losses = f"{summary['train_loss']:.5f} | {summary['val_loss']:.5f}"
-        print(f"| {case} | {steps:.1f} | {losses} | {told} |", flush=True)
+        print(f"| {case} | {steps:.1f} | {losses} | {sent} |", flush=True)
 
 
 if __name__ == "__main__":

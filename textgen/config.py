@@ -173,7 +173,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Preset:
-    """A whole program: how text is cleaned, what is trained and how, how it is sampled."""
+    """A complete configuration: how text is cleaned, what is trained and how, how it is sampled."""
 
     model: ModelConfig
     train: TrainConfig

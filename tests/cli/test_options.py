@@ -12,13 +12,13 @@ from support.commands import Command, invoke_textgen
 from textgen.cli import COMMANDS, main
 
 
-def completed(words: str, folder: Path) -> list[str]:
-    """What bash is offered after `words`."""
+def completed(line: str, folder: Path) -> list[str]:
+    """What bash is offered after `line`."""
     done = invoke_textgen(
         cwd=folder,
         _TEXTGEN_COMPLETE="bash_complete",
-        COMP_WORDS=words,
-        COMP_CWORD=str(len(words.split(" ")) - 1),
+        COMP_WORDS=line,
+        COMP_CWORD=str(len(line.split(" ")) - 1),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.decode().splitlines()

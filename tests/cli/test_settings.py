@@ -11,8 +11,8 @@ from textgen.config import Cleaning, ModelConfig, TrainConfig
 from textgen.storage import schema
 
 
-def by_option(name: str, word: str) -> Any:
-    """What the option of a setting makes of a word."""
+def by_option(name: str, text: str) -> Any:
+    """What the option of a setting makes of a text."""
 
     @click.command()
     @setting_options(name)
@@ -20,7 +20,7 @@ def by_option(name: str, word: str) -> Any:
         """Take the option."""
 
     option = "--" + name.replace("_", "-")
-    return command.make_context("test", [option, word]).params[name]
+    return command.make_context("test", [option, text]).params[name]
 
 
 def by_file(name: str, value: Any) -> Any:
@@ -33,7 +33,7 @@ def by_file(name: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "value", "taken"),
+    ("name", "text", "value", "taken"),
     [
         ("cell", "gru", "gru", "gru"),
         ("normalize", "none", "none", "none"),
@@ -44,12 +44,12 @@ def by_file(name: str, value: Any) -> Any:
         ("seed", "9007199254740992", 2**53, 2**53),
     ],
 )
-def test_both_take_a_value(name: str, word: str, value: Any, taken: Any) -> None:
-    assert by_option(name, word) == by_file(name, value) == taken
+def test_both_take_a_value(name: str, text: str, value: Any, taken: Any) -> None:
+    assert by_option(name, text) == by_file(name, value) == taken
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "value"),
+    ("name", "text", "value"),
     [
         ("cell", "Lambda", "Lambda"),
         ("normalize", "nfd", "nfd"),
@@ -64,9 +64,9 @@ def test_both_take_a_value(name: str, word: str, value: Any, taken: Any) -> None
         ("seed", "-1", -1),
     ],
 )
-def test_both_refuse_a_value(name: str, word: str, value: Any) -> None:
+def test_both_refuse_a_value(name: str, text: str, value: Any) -> None:
     with pytest.raises(click.BadParameter):
-        by_option(name, word)
+        by_option(name, text)
     with pytest.raises(schema.Refused):
         by_file(name, value)
 

@@ -222,9 +222,9 @@ HOSTILE_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), HOSTILE_RUNS.values(), ids=HOSTILE_RUNS.keys())
+@pytest.mark.parametrize(("change", "expected"), HOSTILE_RUNS.values(), ids=HOSTILE_RUNS.keys())
 def test_resuming_refuses_a_hostile_run(
-    trained: Path, tmp_path: Path, change: Callable[[Path], object], told: str
+    trained: Path, tmp_path: Path, change: Callable[[Path], object], expected: str
 ) -> None:
     folder = tmp_path / "checkpoints" / "echo"
     shutil.copytree(trained / "checkpoints" / "echo", folder)
@@ -232,7 +232,7 @@ def test_resuming_refuses_a_hostile_run(
     change(folder)
     status, message, _ = run(tmp_path, "train", "--resume", "--name", "echo", "--epochs", "4")
     assert status == 1, message
-    assert told in message.splitlines()[-1]
+    assert expected in message.splitlines()[-1]
     assert "Traceback" not in message
     assert (tmp_path / "precious").read_text() == "precious"
     assert not (tmp_path / "canary").exists()
@@ -308,15 +308,15 @@ def put(notes: Any, place: str, value: Any) -> None:
     notes[last] = value
 
 
-@pytest.mark.parametrize(("place", "value", "told"), WRONG)
-def test_the_schema_is_closed(tmp_path: Path, place: str, value: Any, told: str | None) -> None:
+@pytest.mark.parametrize(("place", "value", "expected"), WRONG)
+def test_the_schema_is_closed(tmp_path: Path, place: str, value: Any, expected: str | None) -> None:
     notes = honest_notes()
     put(notes, place, value)
     path = with_notes(tmp_path, notes)
-    if told is None:
+    if expected is None:
         load_model(path)
     else:
-        with pytest.raises(TextgenError, match=told):
+        with pytest.raises(TextgenError, match=expected):
             load_model(path)
 
 

@@ -329,7 +329,7 @@ def test_a_hostile_state_with_a_correct_digest_is_refused(tmp_path: Path, header
 
 
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "expected"),
     [
         ({}, r"'w' is missing, not float32 \(2, 3\)"),
         ({"w": np.zeros((3, 2), np.float32)}, r"'w' is float32 \(3, 2\), not float32 \(2, 3\)"),
@@ -337,8 +337,8 @@ def test_a_hostile_state_with_a_correct_digest_is_refused(tmp_path: Path, header
         ({"w": np.zeros((2, 3), np.float32), "\x1b": np.zeros(1)}, r"\\x1b' is float64"),
     ],
 )
-def test_a_state_of_another_model_is_told_apart(arrays: dict[str, np.ndarray], told: str) -> None:
-    with pytest.raises(TextgenError, match=told):
+def test_a_state_of_another_model_is_refused(arrays: dict[str, np.ndarray], expected: str) -> None:
+    with pytest.raises(TextgenError, match=expected):
         check_arrays(arrays, {"w": np.ones((2, 3), np.float32)})
 
 
@@ -565,7 +565,7 @@ def test_what_is_not_found_is_an_error_with_a_hint(tmp_path: Path) -> None:
         find_model(None, tmp_path / "none")
     make_run(tmp_path, "blake", 1000)
     (tmp_path / "empty").mkdir()
-    for name, told in {
+    for name, expected in {
         "blak": "Did you mean blake",
         "zzz": "Runs: blake",
         str(tmp_path / "empty"): r"has no model.keras",
@@ -576,7 +576,7 @@ def test_what_is_not_found_is_an_error_with_a_hint(tmp_path: Path) -> None:
         "..": "no model.keras",
         "line\nbreak": r"line\\nbreak",
     }.items():
-        with pytest.raises(TextgenError, match=told) as caught:
+        with pytest.raises(TextgenError, match=expected) as caught:
             find_model(name, tmp_path)
         assert str(caught.value).isprintable()
 

@@ -64,7 +64,7 @@ def honest_notes() -> dict[str, Any]:
 
 
 def config_with(layer: Callable[[str], dict[str, Any]]) -> Maker:
-    """A model whose config.json has a hostile layer; `layer` is told the canary's path."""
+    """A model whose config.json has a hostile layer; `layer` is given the path of the canary."""
 
     def make(folder: Path) -> Path:
         config = {
