@@ -54,4 +54,4 @@ def test_a_report_is_written(model: str, invoke: Command, tmp_path: Path) -> Non
 def test_its_settings_and_provenance_are_read() -> None:
     run = read_run(RunDirectory(DATA / "old").settings)
     assert (run.model.units, run.train.learning_rate) == ((4,), 0.006)
-    assert Provenance.read(load_model(DATA / "old/model.keras").provenance).evaluation == 1
+    assert Provenance.read(load_model(DATA / "old/model.keras").provenance).step == 7

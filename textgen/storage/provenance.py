@@ -27,8 +27,7 @@ class Provenance:
         val_loss: mean loss on the hold-out, in nats.
         train_characters: the text without the hold-out.
         holdout_characters: the tail of the text.
-        evaluation: which measurement of the hold-out, from 1, found the model the best.
-        step: how many steps had been made by then.
+        step: how many steps had been made when the model was found the best.
         seconds: of training.
     """
 
@@ -39,7 +38,6 @@ class Provenance:
     baselines: dict[str, float] = field(default_factory=dict)
     train_loss: float | None = None
     val_loss: float | None = None
-    evaluation: int | None = None
     step: int | None = None
     seconds: float | None = None
     train_characters: int | None = None
@@ -71,8 +69,6 @@ class Provenance:
             seed=_whole(notes.get("seed")),
             train_loss=_number(notes.get("train_loss")),
             val_loss=_number(notes.get("val_loss")),
-            # "epoch" is what textgen 0.1.0 called it.
-            evaluation=_whole(notes.get("evaluation", notes.get("epoch"))),
             step=_whole(notes.get("step")),
             seconds=_number(notes.get("seconds")),
             train_characters=_whole(notes.get("train_characters")),
