@@ -23,10 +23,18 @@ def free_addresses(number: int) -> list[str]:
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
+TRAIN = ("textgen", "train")
+
+
 def worker(
-    index: int, addresses: Sequence[str], *options: str | Path, cwd: Path, tf_config: bool = False
+    index: int,
+    addresses: Sequence[str],
+    *options: str | Path,
+    cwd: Path,
+    tf_config: bool = False,
+    program: Sequence[str] = TRAIN,
 ) -> Worker:
-    """Start one worker, told of the others by options or by TF_CONFIG."""
+    """Start one worker, which learns of the others by options or by TF_CONFIG."""
     environment = dict(os.environ)
     where: list[str] = []
     if tf_config:
@@ -35,7 +43,7 @@ def worker(
     else:
         where = ["--workers", ",".join(addresses), "--worker-index", str(index)]
     return subprocess.Popen(
-        [sys.executable, "-m", "textgen", "train", *options, *where],
+        [sys.executable, "-m", *program, *options, *where],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -46,7 +54,11 @@ def worker(
 
 @contextmanager
 def two_workers(
-    *options: str | Path, cwd: Path, other: Path | None = None, others: Sequence[str | Path] = ()
+    *options: str | Path,
+    cwd: Path,
+    other: Path | None = None,
+    program: Sequence[str] = TRAIN,
+    others: Sequence[str | Path] | None = None,
 ) -> Iterator[tuple[Worker, Worker]]:
     """Two workers, the chief first; they are ended with the block.
 
@@ -54,13 +66,22 @@ def two_workers(
         options: of `textgen train`.
         cwd: the chief's folder.
         other: the second worker's folder, if it is another.
+        program: the second worker's module and what comes first after it, if it is another.
         others: the second worker's options, if they are others.
     """
     addresses = free_addresses(2)
     started: list[Worker] = []
     try:
         started.append(worker(0, addresses, *options, cwd=cwd, tf_config=True))
-        started.append(worker(1, addresses, *(others or options), cwd=other or cwd))
+        started.append(
+            worker(
+                1,
+                addresses,
+                *(options if others is None else others),
+                cwd=other or cwd,
+                program=program,
+            )
+        )
         yield started[0], started[1]
     finally:
         for process in started:

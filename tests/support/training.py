@@ -27,6 +27,18 @@ class Interrupt(keras.callbacks.Callback):
             os.kill(os.getpid(), self.number)
 
 
+class StopAt(keras.callbacks.Callback):
+    """Ends training after so many evaluations, as Keras's EarlyStopping does."""
+
+    def __init__(self, evaluations: int):
+        super().__init__()
+        self.evaluations = evaluations
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Ask for the end when the time has come."""
+        self.model.stop_training = epoch + 1 == self.evaluations
+
+
 def request(root: Path, name: str, text: str | None, **given: Any) -> Request:
     """A request for the run `name` under `root`: a new one on `text`, or the earlier one."""
     sources: tuple[str, ...] = ()

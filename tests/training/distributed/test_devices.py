@@ -1,17 +1,15 @@
 """Several devices train the model that one trains."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commands import Command
 from support.on_devices import GIVEN, STEPS
 from support.training import request
 
 from textgen.analysis.scoring import holdout_bits
+from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.storage.model_file import load_model
 from textgen.storage.run import read_run
@@ -21,18 +19,8 @@ from textgen.text.encoding import open_ids
 from textgen.training.new_run import new_run
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the runs of `on_devices`, made in a process that has two devices."""
-    folder = tmp_path_factory.mktemp("devices")
-    command = [sys.executable, "-m", "support.on_devices", str(folder)]
-    done = subprocess.run(command, capture_output=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-    return folder
-
-
 def test_the_number_of_devices_does_not_change_the_model(runs: Path) -> None:
-    """After 50 steps with dropout, whether or not it stopped and went on elsewhere."""
+    """After many steps with dropout, whether or not it stopped and continued elsewhere."""
     progress, arrays = read_state(RunDirectory(runs / "one").state)
     for name in ("two", "moved"):
         other_progress, others = read_state(RunDirectory(runs / name).state)
@@ -68,12 +56,14 @@ def test_other_precision_keeps_float32(tmp_path: Path, story: str) -> None:
     assert loss == pytest.approx(model.provenance["val_loss"], abs=1e-5)
 
 
-def test_a_batch_that_cannot_be_divided(textgen: Command, tmp_path: Path) -> None:
-    done = textgen("train", "--devices", "2", "--batch-size", "9", "--units", "8")
-    (line,) = done.stderr.decode().splitlines()
-    assert (done.returncode, line[:6]) == (1, "Error:")
-    assert "9 rows cannot be divided among 2 devices" in line
-    assert not (tmp_path / "checkpoints").exists()
+def test_a_batch_that_cannot_be_divided(tmp_path: Path, story: str) -> None:
+    asked = request(tmp_path / "runs", "x", story[:3000], **GIVEN | {"batch_size": 9})
+    with (
+        pytest.raises(TextgenError, match="9 rows cannot be divided among 2 devices"),
+        new_run(asked, replicas=2),
+    ):
+        pass
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_recipe_divides_its_batch(tmp_path: Path, story: str) -> None:

@@ -3,21 +3,24 @@
 import json
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.commands import Command, run_textgen
-from support.team import SECONDS, Worker, ended, free_addresses, two_workers, worker
+from support.commands import Command
+from support.on_devices import EVALUATIONS, STEPS, TEXT
+from support.team import SECONDS, Worker, ended, free_addresses, two_workers
+from support.training import StopAt, train
 
+from textgen.errors import TextgenError
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import read_state
+from textgen.training.distributed.cluster import Cluster, meet
 
-# 8 rows for each of two: one part each, on any machine.
-SMALL = ("--units", "12,8", "--seq-length", "32", "--batch-size", "16", "--dropout", "0.3")
-STORY = ("builtin:runaway-echo", *SMALL, "--epochs", "4", "--name", "x")
+SMALL = ("--units", "12", "--seq-length", "16", "--batch-size", "12")
+TRAIN = ("text.txt", *SMALL, "--name", "x")
 
 
 def wait_for(ready: Callable[[], bool], *processes: Worker) -> None:
@@ -30,21 +33,15 @@ def wait_for(ready: Callable[[], bool], *processes: Worker) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the run x, trained on two devices of one process."""
-    folder = tmp_path_factory.mktemp("whole")
-    done = run_textgen("train", *STORY, "--devices", "2", cwd=folder)
-    assert done.returncode == 0, done.stderr.decode()
-    return folder
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the text of the runs of `on_devices`."""
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    return tmp_path
 
 
 def run_of(folder: Path) -> RunDirectory:
     return RunDirectory(folder / "checkpoints/x")
-
-
-def arrays(folder: Path) -> dict[str, np.ndarray]:
-    return read_state(run_of(folder).state)[1]
 
 
 def one_error(told: str) -> str:
@@ -55,43 +52,40 @@ def one_error(told: str) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_one_is_told_to_stop_and_two_or_one_go_on(
-    tmp_path: Path, invoke: Command, whole: Path
-) -> None:
-    """Stopped and resumed, two workers end with the bytes of two devices that never stopped."""
-    with two_workers(*STORY, cwd=tmp_path) as (chief, second):
-        wait_for(run_of(tmp_path).state.exists, chief, second)
+def test_stopped_and_resumed_two_workers_end_as_two_devices(folder: Path, runs: Path) -> None:
+    """One gets a signal to stop, and later a callback of one ends training for both."""
+    dropouts = ("--dropout", "0.3", "--input-dropout", "0.1", "--weight-dropout", "0.2")
+    with two_workers(*TRAIN, *dropouts, "--epochs", "40", cwd=folder) as (chief, second):
+        wait_for(run_of(folder).state.exists, chief, second)
         second.send_signal(signal.SIGTERM)
         for process in (second, chief):
             status, out, told = ended(process)
             assert (status, out) == (143, "")
             assert told.endswith("Stopped. Continue: textgen train --resume --name x\n")
-    stopped = read_state(run_of(tmp_path).state)[0]["step"]
-    assert 0 < stopped < read_state(run_of(whole).state)[0]["step"]
-    alone = tmp_path / "alone"
-    shutil.copytree(tmp_path / "checkpoints", alone / "checkpoints")
+    assert 0 < read_state(run_of(folder).state)[0]["step"] < STEPS
+    alone = folder / "alone"
+    shutil.copytree(run_of(folder).path, alone / "x")
 
-    with two_workers("--resume", "--json", cwd=tmp_path) as (chief, second):
-        status, out, told = ended(chief)
+    stopping = ("support.stopping_worker", "x", str(EVALUATIONS))
+    with two_workers("--resume", "--json", cwd=folder, program=stopping, others=[]) as workers:
+        status, out, told = ended(workers[0])
         assert status == 0, told
         summary = json.loads(out)
-        assert ended(second) == (0, "", "")
-    assert summary["steps"] > stopped
-    one, other = arrays(tmp_path), arrays(whole)
-    assert {name: array.tobytes() for name, array in one.items()} == {
-        name: array.tobytes() for name, array in other.items()
-    }
+        assert ended(workers[1])[0] == 0
+    assert summary["steps"] == STEPS
+    own, whole = (read_state(run.state)[1] for run in (run_of(folder), RunDirectory(runs / "two")))
+    assert own.keys() == whole.keys()
+    assert all(array.tobytes() == whole[name].tobytes() for name, array in own.items())
 
-    done = invoke("train", "--resume", "--json", cwd=alone)
-    assert done.returncode == 0, done.stderr.decode()
-    assert json.loads(done.stdout)["val_loss"] == pytest.approx(summary["val_loss"], abs=1e-3)
+    progress = train(alone, "x", None, StopAt(EVALUATIONS)).progress
+    assert progress.best == pytest.approx(summary["val_loss"], abs=1e-3)
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_one_is_killed(tmp_path: Path, victim: int) -> None:
-    options = (*STORY, "--epochs", "1000", "--patience", "1000")
-    with two_workers(*options, cwd=tmp_path) as workers:
-        wait_for(run_of(tmp_path).model.exists, *workers)
+def test_one_is_killed(folder: Path, victim: int) -> None:
+    options = (*TRAIN, "--epochs", "1000", "--patience", "1000")
+    with two_workers(*options, cwd=folder) as workers:
+        wait_for(run_of(folder).model.exists, *workers)
         workers[victim].kill()
         status, _, told = ended(workers[1 - victim])
     assert status == 1
@@ -100,33 +94,22 @@ def test_one_is_killed(tmp_path: Path, victim: int) -> None:
     assert "--resume" in last
     if victim == 0:
         assert told.count("\n") == 1
-    assert read_state(run_of(tmp_path).state)[0]["step"] > 0
+    assert read_state(run_of(folder).state)[0]["step"] > 0
 
 
-def test_one_never_comes(tmp_path: Path) -> None:
+def test_one_never_comes() -> None:
     addresses = free_addresses(2)
-    chief = worker(0, addresses, *STORY, "--join-timeout", "1", cwd=tmp_path)
-    try:
-        status, out, told = ended(chief)
-    finally:
-        chief.kill()
-    assert (status, out) == (1, "")
-    assert addresses[1] in one_error(told)
-    assert not (tmp_path / "checkpoints").exists()
+    with pytest.raises(TextgenError, match=f"no answer from worker 1 .{addresses[1]}"):
+        meet(Cluster(tuple(addresses), 0), 0.5)
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    import socket
-
+def test_a_port_that_is_taken() -> None:
     addresses = free_addresses(2)
-    with socket.create_server(("127.0.0.1", int(addresses[0].rpartition(":")[2]))):
-        chief = worker(0, addresses, *STORY, cwd=tmp_path)
-        try:
-            status, _, told = ended(chief)
-        finally:
-            chief.kill()
-    assert status == 1
-    assert addresses[0] in one_error(told)
+    with (
+        socket.create_server(("127.0.0.1", int(addresses[0].rpartition(":")[2]))),
+        pytest.raises(TextgenError, match=f"listen as worker 0 .{addresses[0]}"),
+    ):
+        meet(Cluster(tuple(addresses), 0), 60)
 
 
 def test_another_text_is_refused(tmp_path: Path, story: str) -> None:
@@ -147,9 +130,9 @@ def test_another_text_is_refused(tmp_path: Path, story: str) -> None:
     assert not run_of(folders[0]).state.exists()
 
 
-def test_a_name_that_is_taken(tmp_path: Path) -> None:
-    run_of(tmp_path).path.mkdir(parents=True)
-    with two_workers(*STORY, cwd=tmp_path) as (chief, second):
+def test_a_name_that_is_taken(folder: Path) -> None:
+    run_of(folder).path.mkdir(parents=True)
+    with two_workers(*TRAIN, cwd=folder) as (chief, second):
         status, _, told = ended(chief)
         assert status == 1
         assert "exists" in one_error(told)
@@ -157,7 +140,7 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
         assert status == 1
         assert "because of worker 0 (127.0.0.1:" in one_error(told)
         assert "exists" in told
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["x"]
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize(
