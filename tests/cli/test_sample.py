@@ -292,13 +292,16 @@ def test_only_a_terminal_gets_a_final_newline(folder: Path) -> None:
     assert on_terminal(folder, *options) == piped + b"\n"
 
 
+MOST_WAITING = 0.05  # seconds that a character may wait for others
+
+
 def test_a_slow_step_does_not_hold_text_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.pipe()
     with os.fdopen(theirs, "w") as stdout:
         monkeypatch.setattr("sys.stdout", stdout)
         pipe = TextPipe()
         for character in "slow":
-            time.sleep(0.011)
+            time.sleep(MOST_WAITING)
             pipe.write(character)
             assert select.select([ours], [], [], 0)[0]
             assert os.read(ours, 10) == character.encode()
@@ -311,7 +314,7 @@ def test_waiting_text_goes_out_though_no_more_comes(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("sys.stdout", stdout)
         pipe = TextPipe()
         pipe.write("held?")
-        time.sleep(0.021)
+        time.sleep(MOST_WAITING)
         pipe.write("")
         assert os.read(ours, 10) == b"held?"
     os.close(ours)
