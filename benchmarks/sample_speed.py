@@ -188,9 +188,9 @@ def numpy_contenders(rng: np.random.Generator) -> dict[str, Contender]:
 
     def writing(batch: int = 1, **others: object) -> Contender:
         def work(characters: int) -> None:
-            samples = [Sample(k, 0.8) for k in range(batch)]
-            settings = Settings("x" * VOCABULARY, characters // batch, 1, **others)  # type: ignore[arg-type]
-            for _ in generate(network, text[:100], samples, settings):
+            samples = [Sample(k, 0.8, characters // batch, 1) for k in range(batch)]
+            settings = Settings("x" * VOCABULARY, **others)  # type: ignore[arg-type]
+            for _ in generate(network, [text[:100]], samples, settings):
                 pass
 
         return lambda characters: timed(lambda: work(characters))
@@ -238,8 +238,8 @@ def sliding_contenders(rng: np.random.Generator) -> dict[str, Contender]:
             stream.step(one)
 
     def writing(characters: int) -> None:
-        settings = Settings("x" * VOCABULARY, characters, 1)
-        for _ in generate(network, prompt, [Sample(0, 0.8)], settings):
+        settings = Settings("x" * VOCABULARY)
+        for _ in generate(network, [prompt], [Sample(0, 0.8, characters, 1)], settings):
             pass
 
     return {

@@ -78,9 +78,9 @@ def test_the_seed_is_told_and_makes_any_output_again(folder: Path) -> None:
 
 
 def test_the_defaults_are_the_models(folder: Path) -> None:
-    made = text(folder, "-s", "1")
-    assert len(made) == 500
-    assert made == text(folder, "-m", "echo", "-t", "0.8", "-n", "500", "-s", "1")
+    made = text(folder, "-p", "Tom", "-s", "1")
+    assert len(made) == 3 + 500
+    assert made == text(folder, "-m", "echo", "-t", "0.8", "-n", "500", "-s", "1", "-p", "Tom")
 
 
 def test_a_model_is_a_name_a_run_or_a_file(folder: Path) -> None:
@@ -364,8 +364,9 @@ def parsed(*arguments: str) -> dict[str, object]:
 def test_every_option_has_a_default_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {
         "model": ("echo", "echo"),
-        "prompt": ("Tom", "Tom"),
+        "prompt": ("Tom said", "Tom said"),
         "prompt_file": ("p.txt", "p.txt"),
+        "prompts": ("all.txt", "all.txt"),
         "length": ("-1", -1),
         "temperature": ("0.2,1", (0.2, 1.0)),
         "seed": ("9", 9),
@@ -377,6 +378,7 @@ def test_every_option_has_a_default_in_the_environment(monkeypatch: pytest.Monke
         "num_samples": ("3", 3),
         "separator": ("==", "=="),
         "stop": ("END STOP", ("END", "STOP")),
+        "until": ("line", "line"),
         "max_copy": ("30", 30),
         "corpus": ("c.txt", "c.txt"),
         "json": ("1", True),

@@ -133,9 +133,9 @@ def test_surprisals_are_untempered_bits() -> None:
 
 
 def test_uniforms_depend_on_seed_and_index_alone() -> None:
-    together, alone = Uniforms(7, [0, 1, 2]), Uniforms(7, [1])
+    together, alone = Uniforms([(7, 0), (7, 1), (7, 2)]), Uniforms([(7, 1)])
     columns = [(together.draw()[1, 0], alone.draw()[0, 0]) for _ in range(600)]
 
     assert all(a == b for a, b in columns)
     assert len({a for a, _ in columns}) == 600
-    assert Uniforms(8, [1]).draw() != Uniforms(7, [1]).draw()
+    assert Uniforms([(8, 1)]).draw() != Uniforms([(7, 1)]).draw()

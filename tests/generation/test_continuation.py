@@ -5,7 +5,14 @@ import pytest
 from support.tiny import tiny_model
 
 from textgen.config import CELLS, ModelConfig
-from textgen.generation.continuation import CarriedState, SlidingWindow, read_prompt
+from textgen.generation.continuation import (
+    CarriedState,
+    SlidingWindow,
+    Start,
+    read_prompt,
+    read_prompts,
+    side_by_side,
+)
 from textgen.generation.network import Network
 
 WINDOW = 7
@@ -60,7 +67,7 @@ def test_forks_read_on_by_themselves(targets: str) -> None:
     start = read_prompt(net, prompt)
     before = start.logits.copy()
 
-    forks = start.fork(3)
+    forks = side_by_side([Start(start, 0)] * 3)
     np.testing.assert_array_equal(forks.logits, np.repeat(before, 3, axis=0))
     for column in further.T:
         forks.step(column)
@@ -69,7 +76,7 @@ def test_forks_read_on_by_themselves(targets: str) -> None:
         alone = read_prompt(net, np.concatenate((prompt, read)))
         np.testing.assert_allclose(forks.logits[row], alone.logits[0], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(start.logits, before)
-    np.testing.assert_array_equal(start.fork(1).logits, before)
+    np.testing.assert_array_equal(side_by_side([Start(start, 0)]).logits, before)
 
 
 def test_a_long_prompt_equals_single_steps() -> None:
@@ -82,3 +89,17 @@ def test_a_long_prompt_equals_single_steps() -> None:
     for id_ in text:
         logits = net.step(np.array([id_]), state)
     np.testing.assert_allclose(start.logits, logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", ["every", "last"])
+def test_prompts_of_all_lengths_are_read_as_if_alone(targets: str) -> None:
+    net = network(targets)
+    prompts = [ids(length) for length in (1, 2, 3, 3, 5, 6, WINDOW, WINDOW + 1, 20, 31, 4, 90)]
+    further = ids(len(prompts), 2 * WINDOW)
+    batch = side_by_side(read_prompts(net, prompts))
+    for column in further.T:
+        batch.step(column)
+
+    for row, (prompt, read) in enumerate(zip(prompts, further, strict=True)):
+        alone = read_prompt(net, np.concatenate((prompt, read)))
+        np.testing.assert_allclose(batch.logits[row], alone.logits[0], rtol=0, atol=1e-5)

@@ -17,6 +17,7 @@ from textgen.generation.choosing import Chooser, Filters
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
+from textgen.generation.units import UNITS, ends
 from textgen.pages.quantize import pack
 from textgen.storage.model_file import Model
 
@@ -147,6 +148,7 @@ def test_a_continuation_ends_where_its_unit_ends(engine: Engine, unit: str, most
         ("word", '. "Oh well', '. "Oh'),
         ("sentence", ' he said. "Why?" Then', " he said."),
         ("sentence", '. Why not?" Then', '. Why not?"'),
+        ("sentence", " and Mr. J. S. Low ran. Then", " and Mr. J. S. Low ran."),
         ("sentence", "彼は笑った。そして", "彼は笑った。"),
         ("line", "\n\na\nb", "\n\na\n"),
         ("paragraph", "\n\na\nb\n\nc", "\n\na\nb\n\n"),
@@ -155,9 +157,18 @@ def test_a_continuation_ends_where_its_unit_ends(engine: Engine, unit: str, most
 def test_where_units_end(engine: Engine, unit: str, text: str, end: str) -> None:
     found = engine.call(
         f"((text) => Array.from(text).findIndex((next, k) => "
-        f"UNITS.{unit}.ends(text.slice(0, k), next)))({json.dumps(text)})"
+        f"ENDS.{unit}(text.slice(0, k), next, alphabet.model.sentences)))({json.dumps(text)})"
     )
     assert text[:found] == end
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(st.sampled_from("Mrr. Ja9's !?…”)。」\n\n-—é"), min_size=1, max_size=14))
+def test_units_end_as_in_the_command(engine: Engine, unit: str, text: str) -> None:
+    before, following = text[:-1], text[-1]
+    call = f"ENDS.{unit}({json.dumps(before)}, {json.dumps(following)}, alphabet.model.sentences)"
+    assert engine.call(call) == ends(unit, before, following)
 
 
 AWKWARD = "aÉe\u0301\u0327\u017fßﬁ“—…İ가ᄀ\u1161\u11a8\r\n .½\uff21漢🙂"

@@ -12,6 +12,7 @@ from textgen.corpus.cleaning import TYPEWRITER
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
 from textgen.generation.sampling import Sample, Settings, whole_texts
+from textgen.generation.units import MOST, SENTENCES
 from textgen.pages.pages import source
 from textgen.pages.quantize import Packed
 from textgen.storage.model_file import Model
@@ -49,6 +50,8 @@ class Engine:
             "typewriter": {chr(point): typed for point, typed in TYPEWRITER.items()},
             "default_prompt": model.default_prompt,
             "bits": packed.bits,
+            "sentences": SENTENCES,
+            "most": MOST,
         }
         self.call(f"open({json.dumps(known)}, {list(packed.data)})")
 
@@ -60,6 +63,6 @@ class Engine:
 def greedy_text(model: Model, weights: Mapping[str, np.ndarray], prompt: str) -> str:
     """What `textgen sample --temperature 0 --length 500` writes with other weights."""
     ids = make_prompt(model, prompt, "error").ids
-    settings = Settings(model.vocabulary.characters, 500, seed=0)
-    samples = [Sample(0, temperature=0.0)]
+    settings = Settings(model.vocabulary.characters)
+    samples = [Sample(0, 0.0, 500, seed=0)]
     return "".join(whole_texts(Network(model.config, weights), ids, samples, settings))

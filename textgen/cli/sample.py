@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textgen.generation.writing import Texts
 
 INTERRUPTED = 130
+NO_END = -1  # the length of a text that only a stop text or the end of a unit ends
 
 
 class Temperatures(click.ParamType):
@@ -63,6 +64,22 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         return value
 
 
+class OnlyOne(click.Option):
+    """An option whose callback gets all its values, to refuse a second one."""
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The variable as one value, blanks and all."""
+        value = self.resolve_envvar_value(ctx)
+        return None if value is None else (value,)
+
+
+def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str:
+    """The prompt, or an empty text; a usage error for a second one."""
+    if len(value) > 1:
+        raise click.UsageError("-p is given twice. For many prompts: --prompts FILE, one a line.")
+    return as_utf8(ctx, param, value[0]) if value else ""
+
+
 @click.command()
 @click.option(
     "-m",
@@ -71,13 +88,27 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     shell_complete=complete_run,
     help="Name of a run, a run directory, or a .keras file.  [default: the newest run]",
 )
-@click.option("-p", "--prompt", default="", callback=as_utf8, help="Text to continue.")
+@click.option(
+    "-p",
+    "--prompt",
+    cls=OnlyOne,
+    multiple=True,
+    callback=only_prompt,
+    help="Text to continue.",
+)
 @click.option(
     "-f",
     "--prompt-file",
     type=click.Path(allow_dash=True),
     help="Read the prompt from this file (- for stdin), without a final newline. Write the text "
     "to another file: > empties this one first.",
+)
+@click.option(
+    "--prompts",
+    type=click.Path(allow_dash=True),
+    metavar="FILE",
+    help="Continue each line of this file (- for stdin), or JSON lines with prompt and any of "
+    "temperature, length and seed.",
 )
 @click.option(
     "-n",
@@ -149,6 +180,11 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     help="End a text before it writes this; '\\n' is a line end. Can be repeated.",
 )
 @click.option(
+    "--until",
+    type=click.Choice(("sentence", "line", "paragraph")),
+    help="End a text with its first sentence, line or paragraph.",
+)
+@click.option(
     "--max-copy",
     type=click.IntRange(min=1),
     metavar="N",
@@ -165,6 +201,7 @@ def sample(
     model: str | None,
     prompt: str,
     prompt_file: str | None,
+    prompts: str | None,
     length: int | None,
     temperature: tuple[float, ...] | None,
     seed: int | None,
@@ -176,6 +213,7 @@ def sample(
     num_samples: int,
     separator: str,
     stop: tuple[str, ...],
+    until: str | None,
     max_copy: int | None,
     corpus: str | None,
     json: bool,
@@ -183,7 +221,8 @@ def sample(
     """Generate text with a trained model.
 
     The text goes to stdout as it is made, everything else to stderr. Without a prompt the model
-    continues the end of its training text, which is not written.
+    continues the end of its training text, which is not written; without a length as well, the
+    text begins and ends at a word.
 
     Exit status: 0; 1 or 2 after an error; 130 after Ctrl-C; 141 when the reader of a pipe
     has gone. Defaults can be set in the environment, as in TEXTGEN_SAMPLE_TEMPERATURE=0.5
@@ -191,19 +230,22 @@ def sample(
     """
     one_blas_thread()
     import textgen
-    from textgen.generation.prompt import read_prompt_file
-    from textgen.generation.writing import NO_END, Asked
+    from textgen.generation.prompt import read_prompt_file, read_prompt_lines
+    from textgen.generation.writing import Asked
 
-    _check_together(prompt, prompt_file, stop, max_copy, corpus)
+    _check_together(prompt, prompt_file, prompts, stop, max_copy, corpus)
     loaded = textgen.load(model)
     temperatures = temperature or loaded.sampling.temperatures
-    length = loaded.sampling.length if length is None else length
+    lines = [] if prompts is None else read_prompt_lines(prompts)
     endless = length == NO_END
-    if endless and not stop and (json or num_samples * len(temperatures) > 1):
+    several = json or num_samples * len(temperatures) * len(lines or " ") > 1
+    if endless and several and not stop and not until:
         raise click.UsageError("With -n -1 the first text never ends: give a --stop.")
     asked = Asked(
         length=None if endless else length,
+        endless=endless,
         prompt=prompt if prompt_file is None else read_prompt_file(prompt_file),
+        lines=lines,
         temperatures=temperatures,
         num_samples=num_samples,
         seed=seed,
@@ -211,6 +253,7 @@ def sample(
         top_p=top_p,
         min_p=min_p,
         stop=stop,
+        until=until,
         max_copy=max_copy,
         corpus=corpus,
         on_unknown=on_unknown,
@@ -229,11 +272,14 @@ def sample(
 def _check_together(
     prompt: str,
     prompt_file: str | None,
+    prompts: str | None,
     stop: tuple[str, ...],
     max_copy: int | None,
     corpus: str | None,
 ) -> None:
     """Refuse options that make no sense together."""
+    if prompts is not None and (prompt or prompt_file is not None):
+        raise click.UsageError("Give either --prompts, or one prompt with -p or -f.")
     if prompt and prompt_file is not None:
         raise click.UsageError("Give the prompt with -p or with -f, not with both.")
     if "" in stop:
@@ -253,7 +299,7 @@ def _write_texts(pipe: TextPipe, texts: "Texts", echo: bool, separator: str, hea
                 if headed and sample.index == 0:
                     pipe.end_line()
                     note_on_stderr(f"temperature {sample.temperature:g}")
-                pipe.write(texts.prompt if echo else "")
+                pipe.write(texts.prompts[sample.prompt] if echo else "")
                 pipe.flush()
                 begun = sample
             pipe.write(piece)
@@ -268,8 +314,8 @@ def _write_json(pipe: TextPipe, texts: "Texts") -> None:
     for sample, pieces in groupby(texts.pieces, itemgetter(0)):
         line = {
             "text": "".join(piece for _, piece in pieces),
-            "prompt": texts.prompt,
-            "seed": texts.seed,
+            "prompt": texts.prompts[sample.prompt],
+            "seed": sample.seed,
             "index": sample.index,
             "temperature": sample.temperature,
             "stopped_by": sample.stopped_by,

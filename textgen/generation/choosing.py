@@ -135,12 +135,15 @@ class Uniforms:
 
     The generator is Philox (Salmon et al. 2011), named so that a newer NumPy's default
     does not change anybody's text.
+
+    Args:
+        keys: seed and index of each sample.
     """
 
-    def __init__(self, seed: int, indices: Sequence[int]):
+    def __init__(self, keys: Sequence[tuple[int, int]]):
         self._generators = [
             np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(index,))))
-            for index in indices
+            for seed, index in keys
         ]
         self._block: Iterator[np.ndarray] = iter(())
 

@@ -12,14 +12,13 @@ from textgen.errors import TextgenError
 from textgen.generation.choosing import Filters
 from textgen.generation.network import Network
 from textgen.generation.ngrams import NgramIndex
-from textgen.generation.prompt import make_prompt
+from textgen.generation.prompt import Prompt, PromptLine, make_prompt
 from textgen.generation.sampling import Sample, Settings, generate
-from textgen.messages import note
+from textgen.generation.units import MOST, UNITS
+from textgen.messages import note, notes_to
 from textgen.storage.model_file import Model
 from textgen.storage.run_folder import read_run_text
 from textgen.text.vocabulary import ON_UNKNOWN, id_dtype
-
-NO_END = -1  # the length of a sample that only a stop text ends
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,17 @@ class Asked:
     """What texts are to be written.
 
     Attributes:
-        length: characters of each; None: no end.
+        length: characters of each; None: the model's default, or enough for `until`. Without a
+            prompt as well, a text then begins and ends at a word.
         prompt: text that they continue; empty: the end of the training text.
+        lines: prompts of their own, in place of `prompt`; each is answered in turn.
         temperatures: `num_samples` texts are written for each.
         num_samples: at least 1.
         seed: of the random numbers; None draws one.
         top_k, top_p, min_p: which characters may be chosen; see `Filters`.
         stop: texts that end a text and are not part of it.
+        until: `sentence`, `line` or `paragraph`, at whose end a text ends; None for none.
+        endless: whether texts have no length, and end for other reasons only.
         max_copy: the longest run of the training text that may be written, or None.
         corpus: source of the training text, where it is not beside the model.
         on_unknown: `error`, `skip` or `replace` characters of the prompt that are unknown.
@@ -48,7 +51,10 @@ class Asked:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    lines: Sequence[PromptLine] = ()
     stop: tuple[str, ...] = ()
+    until: str | None = None
+    endless: bool = False
     max_copy: int | None = None
     corpus: str | None = None
     on_unknown: str = "error"
@@ -71,6 +77,8 @@ class Asked:
         _check("max_copy", self.max_copy, 1)
         if "" in self.stop:
             raise TextgenError("stop must not be empty.")
+        if self.until not in (None, *UNITS):
+            raise TextgenError(f"until must be one of {', '.join(UNITS)}, not {self.until!r}.")
         if self.on_unknown not in ON_UNKNOWN:
             names = ", ".join(ON_UNKNOWN)
             raise TextgenError(f"on_unknown must be one of {names}, not {self.on_unknown!r}.")
@@ -89,18 +97,18 @@ class Texts:
     """Texts about to be written.
 
     Attributes:
-        prompt: the prompt as the model knows it; empty if there was none.
-        seed: makes the same texts again.
+        prompts: the prompts as the model knows them; empty where there was none.
+        seed: makes the same texts again, where a prompt has none of its own.
         pieces: the samples in turn, each with the text by which it has grown (see `generate`).
     """
 
-    prompt: str
+    prompts: Sequence[str]
     seed: int
     pieces: Generator[tuple[Sample, str]]
 
 
 def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
-    """Make all ready to write; the model reads the prompt when the first piece is taken.
+    """Make all ready to write; the model reads prompts when their first piece is taken.
 
     Args:
         path: the model file; the training text for `max_copy` may lie beside it.
@@ -113,24 +121,57 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
             the training text is missing.
     """
     asked.check()
-    prompt = make_prompt(model, asked.prompt, asked.on_unknown)
+    lines = asked.lines or [PromptLine(asked.prompt)]
+    prompts = _make_prompts(model, lines, asked.on_unknown)
     stops = tuple(_without_escapes(model, stop) for stop in asked.stop)
     _note_vain_stops(model, stops)
     seed = int.from_bytes(os.urandom(4), "big") if asked.seed is None else asked.seed
     settings = Settings(
         characters=model.vocabulary.characters,
-        length=NO_END if asked.length is None else asked.length,
-        seed=seed,
         filters=Filters(asked.top_k, asked.top_p, asked.min_p),
         measure=asked.measure,
         copied=_training_ngrams(path, model, asked.max_copy, asked.corpus),
     )
+    default = MOST[asked.until] if asked.until else model.sampling.length
+    length = None if asked.endless else default if asked.length is None else asked.length
+    defaults = asked.length is None and not asked.endless and not asked.lines
+    whole_words = defaults and not asked.prompt and " " in model.vocabulary
     samples = [
-        Sample(index, temperature, stops)
-        for temperature in asked.temperatures
+        Sample(
+            index,
+            temperature,
+            length if line.length is None else line.length,
+            seed if line.seed is None else line.seed,
+            stops,
+            asked.until,
+            model.default_prompt[-1:] if whole_words else None,
+            number,
+        )
+        for number, (line, prompt) in enumerate(zip(lines, prompts, strict=True))
+        for temperature in (asked.temperatures if line.temperature is None else [line.temperature])
         for index in range(asked.num_samples)
     ]
-    return Texts(prompt.text, seed, generate(network, prompt.ids, samples, settings))
+    pieces = generate(network, [prompt.ids for prompt in prompts], samples, settings)
+    return Texts([prompt.text for prompt in prompts], seed, pieces)
+
+
+def _make_prompts(model: Model, lines: Sequence[PromptLine], on_unknown: str) -> list[Prompt]:
+    """The prompts as the model reads them; each note is shown once.
+
+    Raises:
+        TextgenError: one has an unknown character; names its line, if it has one.
+    """
+    prompts, notes = [], dict[str, None]()
+    with notes_to(notes.setdefault):
+        for line in lines:
+            try:
+                prompts.append(make_prompt(model, line.prompt, on_unknown))
+            except TextgenError as error:
+                where = "" if line.number is None else f"Line {line.number} of the prompts: "
+                raise TextgenError(f"{where}{error}") from error
+    for text in notes:
+        note(text)
+    return prompts
 
 
 def _without_escapes(model: Model, stop: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Options(TypedDict, total=False):
     """More options of `Model.generate`, which describes them, and of `Model.stream`."""
 
+    until: str | None
     seed: int | None
     top_k: int
     top_p: float
@@ -129,11 +130,14 @@ class Model:
         300
 
         Args:
-            length: characters to write; None for the model's default length.
-            prompt: text to continue; empty to continue the end of the training text.
+            length: characters to write; None for the model's default length, or with `until`
+                enough for its unit.
+            prompt: text to continue; empty to continue the end of the training text. Without
+                a prompt and a length the text begins and ends at a word.
             temperature: low is careful, high is bold, 0 always takes the most probable
                 character; None for the first of the model's default temperatures.
             stop: a text, or several, that ends the text and is not part of it.
+            until: `sentence`, `line` or `paragraph`: the text ends with it.
             seed: at least 0; None draws one.
             top_k: choose among the k most probable characters only; 0 is off.
             top_p: choose among the fewest characters that together reach this probability;
@@ -152,8 +156,9 @@ class Model:
             TextgenError: an option is out of its range, the prompt has an unknown character,
                 or the training text for `max_copy` is missing.
         """
-        length = self.sampling.length if length is None else length
-        return "".join(self.stream(length, prompt, temperature=temperature, stop=stop, **options))
+        warmth = _or_default(temperature, self)
+        asked = Asked(length, prompt, warmth, stop=_several(stop), **options)
+        return "".join(_without_empty(self.texts(asked)))
 
     def stream(
         self,
@@ -172,7 +177,8 @@ class Model:
         >>> pieces.close()
 
         Args:
-            length: characters to write; None for no end but that of `stop`, in constant memory.
+            length: characters to write; None for no end but that of `stop` and `until`, in
+                constant memory.
             prompt: as in `generate`, and so are all the others.
 
         Yields:
@@ -181,11 +187,9 @@ class Model:
         Raises:
             TextgenError: as in `generate`, at once.
         """
-        temperatures = (self.sampling.temperatures[0] if temperature is None else temperature,)
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        return _without_empty(
-            self.texts(Asked(length, prompt, temperatures, stop=stops, **options))
-        )
+        warmth, endless = _or_default(temperature, self), length is None
+        asked = Asked(length, prompt, warmth, stop=_several(stop), endless=endless, **options)
+        return _without_empty(self.texts(asked))
 
     def texts(self, asked: Asked) -> Texts:
         """Write several texts side by side, as `textgen sample` does.
@@ -250,6 +254,15 @@ class Model:
         from textgen.pages.writing_page import writing_page  # not needed to write
 
         return writing_page(self.path, self._file, force)
+
+
+def _or_default(temperature: float | None, model: Model) -> tuple[float]:
+    """The temperature, or the first of the model's own."""
+    return (model.sampling.temperatures[0] if temperature is None else temperature,)
+
+
+def _several(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def _without_empty(texts: Texts) -> Generator[str]:

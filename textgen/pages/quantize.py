@@ -104,6 +104,6 @@ def written(model: Model) -> np.ndarray:
     """Ids (characters,) of a text by the model itself."""
     network = Network(model.config, model.weights)
     prompt = model.vocabulary.encode(model.default_prompt)
-    settings = Settings(model.vocabulary.characters, WRITTEN, seed=0)
-    (text,) = whole_texts(network, prompt, [Sample(0, temperature=1.0)], settings)
+    settings = Settings(model.vocabulary.characters)
+    (text,) = whole_texts(network, prompt, [Sample(0, 1.0, WRITTEN, seed=0)], settings)
     return model.vocabulary.encode(text)

@@ -236,9 +236,9 @@ def warmth(model: Model) -> float:
 def shared_texts(network: Network, model: Model, text: RunText) -> list[Shared]:
     """What fresh text and, to compare, the hold-out have verbatim from the training text."""
     count, length = WRITTEN
-    samples = [Sample(index, warmth(model)) for index in range(count)]
+    samples = [Sample(index, warmth(model), length, seed=0) for index in range(count)]
     prompt = model.vocabulary.encode(model.default_prompt)
-    settings = Settings(model.vocabulary.characters, length, seed=0)
+    settings = Settings(model.vocabulary.characters)
     written = "".join(whole_texts(network, prompt, samples, settings))
     holdout = model.vocabulary.decode(text.holdout[: len(written)])
     return [

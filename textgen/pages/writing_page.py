@@ -10,6 +10,7 @@ from textgen.analysis.baselines import sentences
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
+from textgen.generation.units import MOST, SENTENCES
 from textgen.messages import shown
 from textgen.pages.pages import render, source
 from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_size
@@ -87,6 +88,8 @@ def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
         "default_prompt": model.default_prompt,
         "temperature": min(max(model.sampling.temperatures[0], COLDEST), HOTTEST),
         "bits": packed.bits,
+        "sentences": SENTENCES,
+        "most": MOST,
     }
 
 

@@ -184,8 +184,9 @@ def sample_text(model: Model, seed: int) -> str:
     """What the model generates by its sampling defaults; a heading for each of several."""
     network = Network(model.config, model.weights)
     prompt = model.vocabulary.encode(model.default_prompt)
-    samples = [Sample(0, temperature) for temperature in model.sampling.temperatures]
-    settings = Settings(model.vocabulary.characters, model.sampling.length, seed)
+    sampling = model.sampling
+    samples = [Sample(0, warmth, sampling.length, seed) for warmth in sampling.temperatures]
+    settings = Settings(model.vocabulary.characters)
     texts = whole_texts(network, prompt, samples, settings)
     if len(texts) == 1:
         return texts[0] + "\n"

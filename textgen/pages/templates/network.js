@@ -5,6 +5,10 @@
 /** @typedef {{cell: string, units: number[], seq_length: number, targets: string}} Config */
 /** @typedef {{lowercase: boolean, normalize: string, ascii: boolean}} Cleaning */
 /**
+ * Where sentences end: as textgen/generation/units.py says.
+ * @typedef {{marks: string, wide_marks: string, closers: string, abbreviations: string[]}} Sentences
+ */
+/**
  * What the page says of its model.
  * @typedef {object} Model
  * @property {Config} config
@@ -13,6 +17,8 @@
  * @property {Record<string, string>} typewriter ASCII for typographic characters
  * @property {string} default_prompt what it reads before an empty text
  * @property {number} bits of a weight: 8 or 16
+ * @property {Sentences} sentences
+ * @property {Record<string, number>} most characters of a unit
  */
 /**
  * A layer. Matrices are (columns, inputs), so that a product runs along the memory.
@@ -489,18 +495,26 @@ class Alphabet {
   }
 }
 
-// What a continuation goes to the end of: how long it gets at most, and when it is complete.
+// When a continuation is complete: after a text, and before the character that would come next.
+// All but words end as in textgen/generation/units.py.
 const WORD = /[\p{L}\p{N}\p{M}'’-]/u;
-/** @type {Record<string, {most: number, ends: (text: string, next: string) => boolean}>} */
-const UNITS = {
-  word: { most: 30, ends: (text, next) => WORD.test(text) && !WORD.test(next) },
-  sentence: {
-    most: 400,
-    ends: (text, next) =>
-      WORD.test(text) && /[.!?…؟۔।]["'”’»)\]]*$/u.test(text) && /\s/u.test(next) || /[。！？]$/u.test(text),
+/** @type {Record<string, (text: string, next: string, rules: Sentences) => boolean>} */
+const ENDS = {
+  word: (text, next) => WORD.test(text) && !WORD.test(next),
+  sentence(text, next, { marks, wide_marks, closers, abbreviations }) {
+    let end = text.length;
+    while (end && closers.includes(text[end - 1])) end--;
+    const mark = text[end - 1];
+    if (!/[\p{L}\p{N}]/u.test(text)) return false;
+    if (wide_marks.includes(mark)) return !(closers + wide_marks).includes(next);
+    if (!marks.includes(mark) || !/\s/u.test(next)) return false;
+    if (mark !== ".") return true;
+    const word = (/\S*$/u.exec(text.slice(0, end - 1)) ?? [""])[0].replace(/^[^\p{L}\p{N}]+/u, "");
+    const initials = word !== "I" && /^\p{L}(\.\p{L})*$/u.test(word);
+    return !initials && !abbreviations.includes(word.toLowerCase());
   },
-  line: { most: 300, ends: (text) => /\S.*\n$/su.test(text) },
-  paragraph: { most: 1500, ends: (text) => /\S.*\n\s*\n$/su.test(text) },
+  line: (text) => /\S.*\n$/su.test(text),
+  paragraph: (text) => /\S.*\n\s*\n$/su.test(text),
 };
 
 /** A continuation in the making. */
@@ -510,16 +524,16 @@ class Continuation {
    * @param {Reader} reader has read the text before; it reads on
    * @param {number} temperature
    * @param {() => number} random
-   * @param {string} unit a name in UNITS, or "" for no end
-   * @param {number} most characters
+   * @param {string} unit a name in ENDS, or "" for no end
+   * @param {number} most characters, where there is no unit
    */
   constructor(alphabet, reader, temperature, random, unit, most) {
     this.alphabet = alphabet;
     this.reader = reader;
     this.temperature = temperature;
     this.random = random;
-    this.unit = UNITS[unit];
-    this.left = this.unit ? this.unit.most : most;
+    this.ends = ENDS[unit];
+    this.left = alphabet.model.most[unit] ?? most;
     this.text = "";
     this.ended = this.left <= 0;
   }
@@ -528,7 +542,7 @@ class Continuation {
   step() {
     const id = choose(this.reader.logits(), this.temperature, this.random);
     const character = this.alphabet.characters[id];
-    if (this.unit && this.unit.ends(this.text, character)) {
+    if (this.ends && this.ends(this.text, character, this.alphabet.model.sentences)) {
       this.ended = true;
       return;
     }
