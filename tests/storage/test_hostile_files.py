@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.commands import Command
 from support.hostile import (
     HARMLESS,
     PUBLISHED,
@@ -224,7 +225,7 @@ HOSTILE_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize(("change", "expected"), HOSTILE_RUNS.values(), ids=HOSTILE_RUNS.keys())
 def test_resuming_refuses_a_hostile_run(
-    trained: Path, tmp_path: Path, change: Callable[[Path], object], expected: str
+    invoke: Command, trained: Path, tmp_path: Path, change: Callable[[Path], object], expected: str
 ) -> None:
     folder = tmp_path / "checkpoints" / "echo"
     shutil.copytree(trained / "checkpoints" / "echo", folder)

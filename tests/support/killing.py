@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 from unittest import TestCase
@@ -16,15 +17,17 @@ from textgen.storage.atomic import TEMPORARIES
 from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import has_state, read_state
+from textgen.training.plan import Request
+from textgen.training.session import train
 
+SOURCES = ("text.txt",)
+GIVEN: dict[str, Any] = {"units": (16,), "seq_length": 32, "batch_size": 8, "patience": 1000}
 # Trains as the command does, and saves 20 times a second instead of once in two minutes.
 OFTEN_SAVING = """
 import json, sys
-from textgen.training.plan import Request
-from textgen.training.session import train
-name, given = sys.argv[1], json.loads(sys.argv[2])
-given = {"units": (16,), "seq_length": 32, "batch_size": 8, "patience": 1000} | given
-train(Request(("text.txt",), name, resume=True, given=given), save_seconds=0.05)
+from pathlib import Path
+from support.killing import Trainer
+Trainer(Path(), sys.argv[1], **json.loads(sys.argv[2])).finish_here()
 """
 TIMES = {"seconds", "chars_per_second", "step_seconds", "step_targets", "log"}
 START, STEP, SAVE = "start-up", "step or evaluation", "save"
@@ -56,6 +59,12 @@ class Trainer:
         with self.start() as process:
             _, told = process.communicate()
         assert process.returncode == 0, told.decode()
+
+    def finish_here(self) -> None:
+        """Let the run end, in this process."""
+        given = GIVEN | self.given
+        with chdir(self.folder):
+            train(Request(SOURCES, self.name, resume=True, given=given), save_seconds=0.05)
 
     def began(self) -> int:
         """Changes when a process begins to train, after start-up: it writes log.csv then."""

@@ -55,8 +55,15 @@ def train(
     text: str | None,
     *callbacks: keras.callbacks.Callback,
     devices: Any = None,
+    save_seconds: float | None = None,
     **given: Any,
 ) -> Trained:
     """Train the run `name` under `root`: a new one on `text`, or continue the earlier one."""
     asked = request(root, name, text, **given)
-    return train_run(asked, stop=StopSignals(), callbacks=callbacks, devices=devices)
+    return train_run(
+        asked,
+        stop=StopSignals(),
+        callbacks=callbacks,
+        devices=devices,
+        save_seconds=save_seconds,
+    )

@@ -3,14 +3,20 @@
 import csv
 import itertools
 import json
+import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from support.training import Interrupt, train
 
+from textgen.analysis.scoring import holdout_bits
 from textgen.config import TrainConfig
+from textgen.generation.network import Network
 from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import read_state
@@ -18,7 +24,13 @@ from textgen.text.encoding import open_ids
 from textgen.training.rate import learning_rate
 from textgen.training.stopping import Interrupted
 
-TINY = {"units": (9, 7), "seq_length": 16, "batch_size": 8, "epochs": 2, "dropout": 0.3}
+TINY: dict[str, Any] = {
+    "units": (9, 7),
+    "seq_length": 16,
+    "batch_size": 8,
+    "epochs": 2,
+    "dropout": 0.3,
+}
 
 
 def log_of(run: RunDirectory) -> list[dict[str, str]]:
@@ -36,6 +48,33 @@ def state_bytes(run: RunDirectory) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in read_state(run.state)[1].items()}
 
 
+def weight_bytes(run: RunDirectory) -> dict[str, bytes]:
+    """Every array of the best model."""
+    return {name: array.tobytes() for name, array in load_model(run.model).weights.items()}
+
+
+class CopyAfter(keras.callbacks.Callback):
+    """Copies the run, with what a session of so many steps has saved, to another one."""
+
+    def __init__(self, steps: int, run: Path, copy: Path):
+        super().__init__()
+        self.steps, self.run, self.copy = steps, run, copy
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if batch == self.steps:
+            shutil.copytree(self.run, self.copy)
+
+
+def check_equal(one: RunDirectory, other: RunDirectory) -> None:
+    """Two runs have the same state, model, log and samples."""
+    assert state_bytes(one) == state_bytes(other)
+    assert weight_bytes(one) == weight_bytes(other)
+    assert losses(one) == losses(other)
+    assert [path.read_bytes() for path in sorted(one.samples.iterdir())] == [
+        path.read_bytes() for path in sorted(other.samples.iterdir())
+    ]
+
+
 @pytest.mark.parametrize(
     ("cell", "targets", "precision"),
     [
@@ -46,35 +85,39 @@ def state_bytes(run: RunDirectory) -> dict[str, bytes]:
 def test_resume_is_exact(
     tmp_path: Path, story: str, cell: str, targets: str, precision: str
 ) -> None:
-    """Stopped in mid-epoch, a run ends with the bytes of one that never stopped."""
-    options = TINY | {"cell": cell, "targets": targets, "step": 3, "precision": precision}
+    """From a state in the middle of a pass, a run ends with the bytes of the whole one.
+
+    The hold-out loss of both is what NumPy measures on the model file.
+    """
+    options = TINY | {"cell": cell, "targets": targets, "step": 9, "precision": precision}
     options |= {"input_dropout": 0.1, "weight_dropout": 0.2}
-    text = story[:4000]
-    whole = train(tmp_path, "whole", text, **options).progress
-    with pytest.raises(Interrupted):
-        train(tmp_path, "broken", text, Interrupt(7), **options)
-    broken = train(tmp_path, "broken", None).progress
+    one, other = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "resumed")
+    copying = CopyAfter(7, one.path, other.path)
+    whole = train(tmp_path, "whole", story[:3000], copying, save_seconds=0, **options).progress
+    assert read_state(other.state)[0]["step"] == 7
+    resumed = train(tmp_path, "resumed", None).progress
 
-    one, other = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "broken")
-    assert state_bytes(one) == state_bytes(other)
-    assert (whole.step, whole.best, whole.val_loss) == (broken.step, broken.best, broken.val_loss)
-    assert load_model(one.model).provenance["val_loss"] == whole.best
-    assert [path.read_bytes() for path in sorted(one.samples.iterdir())] == [
-        path.read_bytes() for path in sorted(other.samples.iterdir())
-    ]
-    assert losses(one) == losses(other)
+    check_equal(one, other)
+    assert (whole.step, whole.best, whole.val_loss) == (
+        resumed.step,
+        resumed.best,
+        resumed.val_loss,
+    )
+    model = load_model(one.model)
+    assert model.provenance["val_loss"] == whole.best
+    holdout = open_ids(one.text, len(model.vocabulary))[model.provenance["train_characters"] :]
+    bits = holdout_bits(Network(model.config, model.weights), holdout)
+    assert np.nanmean(bits) * np.log(2) == pytest.approx(whole.best, abs=1e-5)
 
 
-def test_resume_is_exact_with_adamw(tmp_path: Path, story: str) -> None:
+def test_an_interrupted_run_is_resumed_exactly(tmp_path: Path, story: str) -> None:
+    """By a real signal; with an optimizer that decays the weights."""
     options = TINY | {"optimizer": "adamw"}
-    train(tmp_path, "whole", story[:4000], **options)
+    train(tmp_path, "whole", story[:3000], **options)
     with pytest.raises(Interrupted):
-        train(tmp_path, "broken", story[:4000], Interrupt(11), **options)
+        train(tmp_path, "broken", story[:3000], Interrupt(11), **options)
     train(tmp_path, "broken", None)
-    paths = [RunDirectory(tmp_path / name) for name in ("whole", "broken")]
-    assert state_bytes(paths[0]) == state_bytes(paths[1])
-    one, other = (load_model(path.model).weights for path in paths)
-    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+    check_equal(*(RunDirectory(tmp_path / name) for name in ("whole", "broken")))
 
 
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
@@ -87,21 +130,22 @@ def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
     assert load_model(tmp_path / "x/model.keras").provenance["val_loss"] == progress.best
 
 
-def test_a_finished_run_can_be_given_more_epochs(tmp_path: Path, story: str) -> None:
-    first = train(tmp_path, "x", story[:4000], **TINY).progress
-    more = train(tmp_path, "x", None, epochs=3).progress
-    assert more.step == first.step * 3 // 2
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, story: str) -> RunDirectory:
+    """A run that has made its passes."""
+    root = tmp_path_factory.mktemp("finished")
+    return train(root / "runs", "x", story[:3000], **TINY).directory
 
 
-def test_settings_that_were_dropped_are_ignored(tmp_path: Path, story: str) -> None:
-    """Textgen 0.1.0 wrote them, though no option changed them."""
-    first = train(tmp_path, "x", story[:4000], **TINY).progress
+def test_a_finished_run_can_be_given_more_passes(tmp_path: Path, finished: RunDirectory) -> None:
+    """Settings of textgen 0.1.0 that were dropped are ignored: no option changed them."""
+    shutil.copytree(finished.path, tmp_path / "x")
     path = tmp_path / "x/run.json"
     settings = json.loads(path.read_text())
     settings["train"] |= {"weight_decay": 0.0, "averaging": 0.0}
     path.write_text(json.dumps(settings))
     more = train(tmp_path, "x", None, epochs=3).progress
-    assert more.step == first.step * 3 // 2
+    assert more.step == read_state(finished.state)[0]["step"] * 3 // 2
 
 
 def test_learning_rate_rises_and_falls() -> None:
@@ -114,19 +158,18 @@ def test_learning_rate_rises_and_falls() -> None:
     assert learning_rate(constant, 0.3) == 0.5
 
 
-def test_the_loss_of_training_is_that_of_the_saved_model(tmp_path: Path, story: str) -> None:
-    """What training reports of the hold-out is what NumPy measures on the model file."""
-    from textgen.analysis.scoring import holdout_bits
-    from textgen.generation.network import Network
-
-    for targets in ("every", "last"):
-        options = TINY | {"targets": targets}
-        progress = train(tmp_path, targets, story[:8000], **options).progress
-        model = load_model(tmp_path / targets / "model.keras")
-        ids = open_ids(tmp_path / targets / "text.ids", len(model.vocabulary))
-        holdout = ids[model.provenance["train_characters"] :]
-        bits = holdout_bits(Network(model.config, model.weights), holdout)
-        assert np.nanmean(bits) * np.log(2) == pytest.approx(progress.best, abs=1e-5)
+def test_minutes_end_with_the_rate_decayed(
+    tmp_path: Path, story: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that moves on whenever it is read: the machine may be busy."""
+    readings = itertools.count(time.monotonic(), 0.005)
+    clock = SimpleNamespace(monotonic=lambda: next(readings))
+    monkeypatch.setattr("textgen.training.clock.time", clock)
+    options = TINY | {"epochs": None, "minutes": 0.1, "learning_rate": 0.01}
+    run = train(tmp_path, "x", story[:3000], **options).directory
+    rates = [float(row["learning_rate"]) for row in log_of(run)]
+    assert rates[-1] == pytest.approx(0.0001, rel=0.1)
+    assert rates.index(max(rates)) < len(rates) / 2
 
 
 # Callbacks: Keras's own, and a user's
@@ -151,9 +194,11 @@ class LessEachTime(keras.callbacks.Callback):
         self.model.stop_training = epoch + 1 == self.evaluations
 
 
-def test_a_callback_of_the_users_own_is_heeded(tmp_path: Path, story: str) -> None:
+def test_a_callback_of_the_users_own_changes_the_rate_and_ends_training(
+    tmp_path: Path, story: str
+) -> None:
     own = LessEachTime(3)
-    progress = train(tmp_path, "x", story[:4000], own, **TINY | {"epochs": 50}).progress
+    progress = train(tmp_path, "x", story[:3000], own, **TINY | {"epochs": 50}).progress
     assert own.began == own.ended == [0, 1, 2]
     assert progress.evaluations == 3
     assert progress.rate_factor == pytest.approx(1 / 8)
@@ -163,30 +208,28 @@ def test_a_callback_of_the_users_own_is_heeded(tmp_path: Path, story: str) -> No
 
 
 def test_the_learning_rate_of_a_callback_is_a_factor_on_the_schedule(
-    tmp_path: Path, story: str
+    tmp_path: Path, story: str, finished: RunDirectory
 ) -> None:
-    for name, callbacks in (("plain", []), ("less", [LessEachTime(99)])):
-        train(tmp_path, name, story[:4000], *callbacks, **TINY | {"epochs": 4})
-    plain, less = (log_of(RunDirectory(tmp_path / name)) for name in ("plain", "less"))
-    for number, (one, other) in enumerate(zip(plain, less, strict=True)):
+    less = train(tmp_path, "x", story[:3000], LessEachTime(99), **TINY).directory
+    for number, (one, other) in enumerate(zip(log_of(finished), log_of(less), strict=True)):
         expected = float(one["learning_rate"]) / 2 ** (number + 1)
         assert float(other["learning_rate"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_early_stopping_of_keras(tmp_path: Path, story: str) -> None:
     stopping = keras.callbacks.EarlyStopping(min_delta=100.0, patience=2, restore_best_weights=True)
-    progress = train(tmp_path, "x", story[:4000], stopping, **TINY | {"epochs": 50}).progress
+    progress = train(tmp_path, "x", story[:3000], stopping, **TINY | {"epochs": 50}).progress
     assert progress.evaluations == 3
 
 
 def test_reduce_on_plateau_of_keras(tmp_path: Path, story: str) -> None:
     reducing = keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=1, min_delta=100.0)
-    progress = train(tmp_path, "x", story[:4000], reducing, **TINY | {"epochs": 3}).progress
+    progress = train(tmp_path, "x", story[:3000], reducing, **TINY | {"epochs": 3}).progress
     assert progress.rate_factor == pytest.approx(0.01, rel=1e-3)
 
 
 def test_tensorboard_of_keras(tmp_path: Path, story: str) -> None:
     board = keras.callbacks.TensorBoard(tmp_path / "board")
-    train(tmp_path, "x", story[:4000], board, **TINY)
+    train(tmp_path, "x", story[:3000], board, **TINY)
     events = list((tmp_path / "board").rglob("events.out.tfevents.*"))
     assert any(b"epoch_loss" in path.read_bytes() for path in events)

@@ -40,14 +40,13 @@ def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, story: str) -> None:
     (tmp_path / "text.txt").write_text(story[:3000])
-    whole = Trainer(tmp_path, "whole", epochs=20)
-    whole.finish()
-    broken = Trainer(tmp_path, "broken", epochs=20)
-    chance = random.Random(1)
-    for _ in range(3):
-        kill_once(broken, chance, 8.0)
+    whole, broken = (Trainer(tmp_path, name, epochs=20) for name in ("whole", "broken"))
+    chance = random.Random(5)  # in or after a save, both times
+    for _ in range(2):
+        assert kill_once(broken, chance, 2.0)
         check_loads(broken.run)
-    broken.finish()
+    for trainer in (broken, whole):
+        trainer.finish_here()
     assert contents(broken.run) == contents(whole.run)
 
 
@@ -98,15 +97,18 @@ def test_a_signal_while_the_text_is_read_leaves_nothing(starting: Starter, tmp_p
 
 # What is there when a phase begins: TensorFlow is imported once the run has its name, the
 # step is compiled after log.csv is written, and the state is saved before measuring.
-PHASES = {"import": "run.json", "compilation": "log.csv", "evaluation": "state"}
-
-
-@pytest.mark.parametrize("phase", PHASES)
-def test_a_signal_says_how_to_continue(starting: Starter, tmp_path: Path, phase: str) -> None:
+@pytest.mark.parametrize(
+    ("there", "number"),
+    [("run.json", signal.SIGINT), ("log.csv", signal.SIGTERM), ("state", signal.SIGINT)],
+    ids=["import", "compilation", "evaluation"],
+)
+def test_a_signal_says_how_to_continue(
+    starting: Starter, tmp_path: Path, there: str, number: signal.Signals
+) -> None:
     run = RunDirectory(tmp_path / "checkpoints/my run")
     process = starting("--batch-size", "64", "--validation-split", "0.5")
-    wait(process, (run.path / PHASES[phase]).exists)
-    told = stopped(process, signal.SIGINT)
+    wait(process, (run.path / there).exists)
+    told = stopped(process, number)
     assert told.endswith("Continue: textgen train --resume --name 'my run'\n")
     check_loads(run)
     assert not run.model.exists()
@@ -162,7 +164,7 @@ def fill(disk: Path) -> None:
 
 def test_a_disk_that_fills_up(small_disk: Path, story: str) -> None:
     with pytest.raises(TextgenError, match=r"No space left.*unharmed"):
-        train(small_disk, "x", story[:4000], Break(lambda: fill(small_disk)), **TINY)
+        train(small_disk, "x", story[:3000], Break(lambda: fill(small_disk)), **TINY)
     check_loads(RunDirectory(small_disk / "x"))
     (small_disk / "filling").unlink()
     assert train(small_disk, "x", None).progress.evaluations == 4
@@ -188,7 +190,7 @@ def test_a_folder_that_becomes_read_only(tmp_path: Path, story: str) -> None:
         train(
             tmp_path,
             "x",
-            story[:4000],
+            story[:3000],
             Break(lambda: subprocess.run(protect, check=True)),
             **TINY,
         )
@@ -205,7 +207,7 @@ def put_a_file_in_the_way(run: RunDirectory) -> None:
 
 def test_a_log_that_is_deleted_is_written_again(tmp_path: Path, story: str) -> None:
     run = RunDirectory(tmp_path / "x")
-    train(tmp_path, "x", story[:4000], Break(run.log.unlink), **TINY)
+    train(tmp_path, "x", story[:3000], Break(run.log.unlink), **TINY)
     assert len(run.log.read_text().splitlines()) == 1 + TINY["epochs"]
 
 
@@ -223,7 +225,7 @@ def test_a_run_that_changes_under_the_trainer(
 ) -> None:
     run = RunDirectory(tmp_path / "x")
     with pytest.raises(TextgenError, match=told) as caught:
-        train(tmp_path, "x", story[:4000], Break(lambda: action(run)), **TINY)
+        train(tmp_path, "x", story[:3000], Break(lambda: action(run)), **TINY)
     assert "\n" not in str(caught.value)
     check_loads(run)
 
@@ -275,7 +277,7 @@ def test_a_loss_that_is_no_number_stops(
     tmp_path: Path, story: str, at_evaluation: bool, named: str
 ) -> None:
     with pytest.raises(TextgenError, match=named) as caught:
-        train(tmp_path, "x", story[:4000], Ruin(at_evaluation), **TINY)
+        train(tmp_path, "x", story[:3000], Ruin(at_evaluation), **TINY)
     assert "--learning-rate below" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "x/model.keras").exists()
