@@ -389,7 +389,7 @@ def test_every_option_has_a_default_in_the_environment(monkeypatch: pytest.Monke
     for name, (value, _) in wanted.items():
         monkeypatch.setenv(f"TEXTGEN_SAMPLE_{name.upper()}", value)
 
-    assert parsed() == {name: value for name, (_, value) in wanted.items()}
+    assert parsed() == {name: value for name, (_, value) in wanted.items()} | {"words": ()}
     assert parsed("-t", "0.7", "-k", "1")["temperature"] == (0.7,)
     assert parsed("-t", "0.7", "-k", "1")["top_k"] == 1
 
@@ -433,7 +433,7 @@ def test_runs_complete_by_name(folder: Path) -> None:
         (["-t", "warm"], 2, "'warm' is not a number"),
         (["-n", "0"], 2, "0 is neither at least 1 nor -1"),
         (["-n", "-2"], 2, "-2 is neither"),
-        (["-n", "many"], 2, "'many' is not a valid integer"),
+        (["-n", "many"], 2, "'many' is not a whole number"),
         (["-s", "-1"], 2, "-1 is not in the range"),
         (["-k", "-1"], 2, "-1 is not in the range"),
         (["--top-p", "1.5"], 2, "1.5 is not in the range"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from textgen.cli.mistakes import blame_variable, did_you_mean, note_unknown_variables
 from textgen.cli.terminal import note_on_stderr
 from textgen.errors import TextgenError
 from textgen.messages import notes_to
@@ -41,11 +42,26 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; a usage error with the nearest one for an unknown name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"No such command: {name}.{did_you_mean(name, COMMANDS)}", ctx)
+        found = super().resolve_command(ctx, args)
+        if found[1] is not None and not ctx.resilient_parsing:
+            note_unknown_variables(found[1], COMMANDS)
+        return found
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a `TextgenError` becomes one line on stderr and exit 1."""
         try:
             with notes_to(note_on_stderr):
                 return super().invoke(ctx)
+        except click.BadParameter as error:
+            blame_variable(error)
+            raise
         except TextgenError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,6 +103,7 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
         yield from found
     yield ""
     yield "Use it:"
+    name = quote(name)
     yield f"  textgen sample --model {name}"
     yield f"  textgen score --model {name} FILE"
     yield f"  textgen inspect --model {name} FILE"

@@ -3,23 +3,27 @@
 import json as json_format
 import math
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
-from textgen.cli.settings import Finite
+from textgen.cli.settings import Finite, Whole
 from textgen.cli.terminal import note_on_stderr, one_blas_thread
+from textgen.errors import TextgenError
 
 if TYPE_CHECKING:
     from textgen.generation.sampling import Sample
     from textgen.generation.writing import Texts
 
 INTERRUPTED = 130
+HOT = 2.0  # a temperature above this writes noise
 NO_END = -1  # the length of a text that only a stop text or the end of a unit ends
 
 
@@ -48,7 +52,7 @@ class Length(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number; a usage error for anything else."""
-        number = int(click.INT.convert(value, param, ctx))
+        number = Whole().convert(value, param, ctx)
         if number < 1 and number != -1:
             self.fail(f"{number} is neither at least 1 nor -1 (no end).", param, ctx)
         return number
@@ -81,6 +85,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 
 
 @click.command()
+@click.argument("words", metavar="[MODEL]", nargs=-1, shell_complete=complete_run)
 @click.option(
     "-m",
     "--model",
@@ -126,7 +131,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 @click.option(
     "-s",
     "--seed",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     help="Same seed, same options, same text.  [default: random, printed to stderr]",
 )
 @click.option(
@@ -142,7 +147,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 @click.option(
     "-k",
     "--top-k",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     default=0,
     help="Choose among the K most probable characters only; 0 is off.",
 )
@@ -161,7 +166,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 )
 @click.option(
     "--num-samples",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=1,
     show_default=True,
     help="Texts to generate, side by side.",
@@ -186,7 +191,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 )
 @click.option(
     "--max-copy",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="N",
     help="Never copy more than N characters in a row from the training text. The prompt does "
     "not count.",
@@ -198,6 +203,7 @@ def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 )
 @click.option("--json", is_flag=True, help="Write each text as a JSON object on a line of its own.")
 def sample(
+    words: tuple[str, ...],
     model: str | None,
     prompt: str,
     prompt_file: str | None,
@@ -218,7 +224,7 @@ def sample(
     corpus: str | None,
     json: bool,
 ) -> None:
-    """Generate text with a trained model.
+    """Generate text with a trained model: MODEL, or the newest run.
 
     The text goes to stdout as it is made, everything else to stderr. Without a prompt the model
     continues the end of its training text, which is not written; without a length as well, the
@@ -234,8 +240,9 @@ def sample(
     from textgen.generation.writing import Asked
 
     _check_together(prompt, prompt_file, prompts, stop, max_copy, corpus)
-    loaded = textgen.load(model)
+    loaded = textgen.load(_only_model(words, model, prompt))
     temperatures = temperature or loaded.sampling.temperatures
+    _note_temperatures(temperatures)
     lines = [] if prompts is None else read_prompt_lines(prompts)
     endless = length == NO_END
     several = json or num_samples * len(temperatures) * len(lines or " ") > 1
@@ -267,6 +274,43 @@ def sample(
             _write_json(pipe, texts)
         else:
             _write_texts(pipe, texts, echo, separator, headed=len(temperatures) > 1)
+
+
+def _only_model(words: tuple[str, ...], model: str | None, prompt: str) -> str | None:
+    """The model that is named by -m or by a word of its own; other words are a mistake."""
+    if not words:
+        return model
+    unquoted = " ".join((prompt, *words))
+    if prompt and (len(words) > 1 or not _is_model(words[0])):
+        raise click.UsageError(f"A prompt of several words needs quotes: -p {quote(unquoted)}")
+    if len(words) > 1:
+        raise click.UsageError(f"Name one model, not {len(words)}. A prompt comes after -p.")
+    if model is not None:
+        raise click.UsageError(f"Name one model: -m {quote(model)} or {quote(words[0])}.")
+    return words[0]
+
+
+def _is_model(name: str) -> bool:
+    from textgen.storage.run_folder import find_model
+
+    try:
+        find_model(name)
+    except TextgenError:
+        return False
+    return True
+
+
+def _note_temperatures(temperatures: Sequence[float]) -> None:
+    """Point at temperatures that may be a slip of the keyboard, or write noise."""
+    first, *others = temperatures
+    if len(others) == 1 and first.is_integer() and others[0].is_integer() and others[0] >= 2:
+        both = f"{first:g} and {others[0]:g}"
+        note_on_stderr(f"Temperatures {both}. For one, write {first:g}.{others[0]:g}.")
+    elif max(temperatures) > HOT:
+        note_on_stderr(
+            f"At temperature {max(temperatures):g} hardly anything is likelier than anything "
+            "else. Usual are 0.3 to 1.2."
+        )
 
 
 def _check_together(

@@ -106,8 +106,9 @@ def show_json(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:
 
 def show_files(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:
     """A table with a row for each file, written as the figures come."""
-    heading(["characters", "unknown"], scorers, "file")
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == 0:  # only now, because reading a file may fail
+            heading(["characters", "unknown"], scorers, "file")
         counts = [f"{most(row, 'characters'):,}", f"{most(row, 'unknown'):,}"]
         show_row(counts, scorers, row, printable(row.file))
         for scorer, copied in zip(scorers, row.copied, strict=False):

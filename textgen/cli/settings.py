@@ -52,10 +52,26 @@ class Finite(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The number; a usage error for anything else."""
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number.", param, ctx)
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
+
+
+class Whole(click.IntRange):
+    """A whole number in a range; click's own message speaks of an integer range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error for anything else."""
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
+        return int(super().convert(value, param, ctx))
 
 
 def setting_options(*names: str, shown: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
@@ -88,5 +104,5 @@ def _type(field: Field) -> click.ParamType:
     if field.name == "units":
         return Units(rule)
     if field.type in (int, int | None):
-        return click.IntRange(rule.low, rule.high)
+        return Whole(rule.low, rule.high)
     return Finite(rule.low, rule.high, min_open=rule.above, max_open=rule.below)

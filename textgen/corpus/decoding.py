@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from textgen.corpus import formats
 from textgen.errors import TextgenError
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -48,11 +49,15 @@ def decode(blocks: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
         Pieces of the text, none empty.
 
     Raises:
-        TextgenError: the bytes are not in that encoding (with the offset), or the text
-            holds what no text does: NUL or a lone surrogate.
+        TextgenError: the bytes are those of a document, an archive or the like; they are not
+            in that encoding (with the offset); or the text holds what no text does: NUL or a
+            lone surrogate.
     """
     blocks = iter(blocks)
     head = _at_least(blocks, _LONGEST_MARK)
+    if formats.needs_more(head):
+        head += _at_least(blocks, formats.LONGEST)
+    formats.refuse_other_formats(head, name)
     codec = _by_mark(head, encoding)
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)(), translate=True)
     offset = characters = 0
@@ -92,24 +97,33 @@ def _undecodable(
 
     `offset` is that of `block`; the decoder may have kept bytes of earlier blocks.
     """
+    if b"\0" in block and codec == "utf-8":
+        return _binary(name, "")
     where = ""
+    fix = (
+        "give its encoding, such as --encoding latin-1, or convert it first: "
+        "iconv -f latin1 -t utf-8."
+    )
     if isinstance(error, UnicodeDecodeError):
         offset += error.start - (len(error.object) - len(block))
         where = f": byte 0x{error.object[error.start]:02x} at offset {offset} ({error.reason})"
+        if error.reason == "unexpected end of data":
+            fix = f"If it was cut off within a character, get all of it; else {fix}"
+    return TextgenError(f"{name} is not valid {codec}{where}. {fix[0].upper()}{fix[1:]}")
+
+
+def _binary(name: str, where: str) -> TextgenError:
+    """The one line for a file with NULs."""
     return TextgenError(
-        f"{name} is not valid {codec}{where}. Give its encoding, such as --encoding latin-1, "
-        f"or convert it first: iconv -f latin1 -t utf-8."
+        f"{name} contains NUL{where}: it is not plain text, or UTF-16 without a byte order mark. "
+        "Export it as plain text, or give its encoding, such as --encoding utf-16."
     )
 
 
 def _refuse_binary(text: str, name: str, before: int) -> None:
     """Raise where the text holds NUL or a lone surrogate; `before` characters came before."""
     if "\0" in text:
-        raise TextgenError(
-            f"{name} contains NUL (character {before + text.index(chr(0))}): it is not plain "
-            "text, or UTF-16 without a byte order mark. Give its encoding, such as "
-            r"--encoding utf-16, or delete the NULs first: tr -d '\000'."
-        )
+        raise _binary(name, f" (character {before + text.index(chr(0))})")
     try:
         if not text.isascii():
             text.encode()

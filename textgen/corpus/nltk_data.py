@@ -47,9 +47,9 @@ def fetch(package: str, what: str) -> None:
         downloader.download(package, quiet=True, raise_on_error=True, print_error_to=io.StringIO())
     except (OSError, ValueError) as error:
         raise TextgenError(
-            f"{what} could not be fetched ({_reason(error)}). Download "
-            f"{_ARCHIVES}/{package}.zip and unzip it into {folder}/corpora/, or set NLTK_DATA "
-            f"to a folder that holds corpora/{package}/."
+            f"Download {_ARCHIVES}/{package}.zip and unzip it into {folder}/corpora/, or set "
+            f"NLTK_DATA to a folder that holds corpora/{package}/: {what} could not be fetched "
+            f"({_reason(error)})."
         ) from error
 
 

@@ -6,11 +6,13 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
 from textgen.config import Cleaning
@@ -139,9 +141,27 @@ def find_sources(sources: Sequence[str]) -> list[Source]:
     Raises:
         TextgenError: one is missing, or stdin is named twice.
     """
+    _refuse_split_name(sources)
     if list(sources).count(STDIN) > 1:
         raise TextgenError("stdin (-) is given twice but can only be read once.")
     return [found for source in sources for found in _find(source)]
+
+
+def _refuse_split_name(sources: Sequence[str]) -> None:
+    """Check that no file is named without the quotes that the blanks in its name need.
+
+    Raises:
+        TextgenError: one is.
+    """
+    for start, source in enumerate(sources):
+        if os.path.exists(source):  # noqa: PTH110 - false for names that no system allows
+            continue
+        for end in range(start + 2, len(sources) + 1):
+            name = " ".join(sources[start:end])
+            if os.path.isfile(name):  # noqa: PTH113 - as above
+                raise TextgenError(
+                    f"No such file: {shown(source)}. A name with blanks needs quotes: {name!a}"
+                )
 
 
 def _find(source: str) -> list[Source]:
@@ -207,6 +227,11 @@ def _read_cat(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
 
 def _path(path: str) -> Source:
     """A file, a pipe or a device by its path."""
+    if re.match(r"https?://", path):
+        raise TextgenError(
+            f"{shown(path)} is an address: download the text first, for example with "
+            f"curl -Lo text.txt {quote(path)}"
+        )
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 (for Path, an empty name is a folder)
     except FileNotFoundError as error:
@@ -222,10 +247,18 @@ def _path(path: str) -> Source:
 
 def _hint(path: str) -> str:
     """What the user may have meant by the path of a file that is not there."""
+    folder, name = os.path.split(path)
+    with suppress(OSError, ValueError):
+        files = [file.name for file in Path(folder or ".").iterdir()]
+        if near := difflib.get_close_matches(name, files, n=1, cutoff=0.75):
+            return f"Did you mean {shown(Path(folder, near[0]))}?"
     names = [CAT, *(BUILTIN + name for name in builtin_files())]
     names += [GUTENBERG + fileid for fileid in gutenberg.FILEIDS]
-    near = difflib.get_close_matches(path, names, n=1)
-    return f"Did you mean {near[0]}?" if near else "To list other sources: textgen prepare --list."
+    titles = {name.split(":")[-1]: name for name in names} | {name: name for name in names}
+    near = difflib.get_close_matches(name.removesuffix(".txt"), titles, n=1)
+    if near:
+        return f"Did you mean {titles[near[0]]}?"
+    return "To list other sources: textgen prepare --list."
 
 
 def _unreadable(name: str, error: Exception) -> TextgenError:

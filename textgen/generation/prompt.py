@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from textgen.corpus.cleaning import clean_prompt
+from textgen.corpus.formats import LONGEST, refuse_other_formats
 from textgen.errors import TextgenError
 from textgen.generation.relatives import as_known
 from textgen.messages import shown
@@ -138,6 +139,7 @@ def read_utf8(path: str, name: str) -> str:
             raise TextgenError("stdin is closed. Give the prompt with -p.")
         else:
             data = sys.stdin.buffer.read()
+        refuse_other_formats(data[:LONGEST], name)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TextgenError(

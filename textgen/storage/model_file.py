@@ -5,6 +5,7 @@ these blocks and never interprets HDF5, whose library is not made for hostile by
 Keras's `config.json`, which can name any code.
 """
 
+import codecs
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -97,13 +99,32 @@ def load_model(path: str | Path) -> Model:
             return _read_model(file, size)
     except Refused as reason:
         raise TextgenError(
-            f"{shown(path)} is not a usable model: {reason}. "
-            "Copy it again from its source, or train a new one."
+            f"{shown(path)} is not a usable model{_reason(Path(path), reason)}"
         ) from None
     except OSError as error:
         raise TextgenError(
             f"Could not read the model {shown(path)}: {error.strerror or error}."
         ) from error
+
+
+def _reason(path: Path, reason: Refused) -> str:
+    """Why a file is no model, and what to do."""
+    if _is_text(path):
+        return f" but a text. Train one on it: textgen train {quote(str(path))}"
+    return f": {reason}. Copy it again from its source, or train a new one."
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file begins like UTF-8 text."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(1000)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return bool(text.strip()) and "\0" not in text
 
 
 def _read_model(file: BinaryIO, size: int) -> Model:

@@ -29,6 +29,7 @@ MAX_RUN_FILE = 8 << 20
 MAX_CHARACTERS = 1 << 48
 # A tail longer than this measures no better and would take minutes at each evaluation.
 MOST_HOLDOUT = 1_000_000
+SENSIBLE = 20_000  # characters of a text that a network can learn to write from
 LIBRARIES = ("textgen", "tensorflow", "keras", "numpy")
 # What may differ when a run is continued.
 ADJUSTABLE = ("epochs", "minutes", "patience")
@@ -131,9 +132,9 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
     while not enough(needed):
         needed += 1
     raise TextgenError(
-        f"The text has {characters:,} characters; with --seq-length {model.seq_length} and "
-        f"--validation-split {split:g} it must have at least {needed:,}. "
-        "Give more text or a smaller --seq-length."
+        f"The text has {characters:,} characters and must have at least {needed:,}, with windows "
+        f"of {model.seq_length} and {split:g} of it held out. To learn to write, a network needs "
+        f"{SENSIBLE:,} or more, some ten pages."
     )
 
 

@@ -124,7 +124,8 @@ def check_name(request: Request) -> None:
         return
     if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
         raise TextgenError(
-            f"A run cannot be called {name!a}. Use letters, digits, '-' and '_' in --name."
+            f"A run cannot be called {name!a}: a --name has no '/', no line break and no dot in "
+            "front."
         )
     if os.path.lexists(root / name) and not request.overwrite:
         raise TextgenError(
