@@ -201,7 +201,7 @@ let passedOver = "";
 /** Colour the text by surprise, as far as it was measured. */
 function paint() {
   const value = text.value;
-  part("words").textContent = `${Array.from(value).length.toLocaleString("en")} characters`;
+  part("count").textContent = `${Array.from(value).length.toLocaleString("en")} characters`;
   const parts = [];
   let place = 0;
   if (colours.checked) {
@@ -275,8 +275,8 @@ function offerNothing() {
 function offer(texts) {
   offered = texts;
   choices.forEach((choice, place) => {
-    const words = (texts[place] || "").replace(/^\n+|\n+$/g, (ends) => "↵".repeat(ends.length));
-    if (choice.textContent !== words) choice.textContent = words;
+    const shown = (texts[place] || "").replace(/^\n+|\n+$/g, (ends) => "↵".repeat(ends.length));
+    if (choice.textContent !== shown) choice.textContent = shown;
   });
 }
 
@@ -294,6 +294,7 @@ function settings() {
 function offerThree() {
   stopWriting();
   offerNothing();
+  now = { text: text.value, caret: text.selectionEnd }; // selectionchange may come later
   say("Writing three continuations …");
   const values = { ...settings(), unit: unit.value, count: choices.length };
   const { job, answer } = ask("offer", values, ({ texts }) => job === offering && offer(texts));
@@ -444,9 +445,9 @@ part("save").addEventListener("click", () => {
 
 function describeTemperature() {
   const value = Number(slider.value);
-  const word = TEMPERATURES.find(([limit]) => value <= limit)?.[1] || "";
-  part("boldness").textContent = word;
-  slider.setAttribute("aria-valuetext", `${word}, temperature ${value}`);
+  const boldness = TEMPERATURES.find(([limit]) => value <= limit)?.[1] || "";
+  part("boldness").textContent = boldness;
+  slider.setAttribute("aria-valuetext", `${boldness}, temperature ${value}`);
   part("degrees").textContent = value.toFixed(2);
 }
 slider.addEventListener("input", describeTemperature);
