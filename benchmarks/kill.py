@@ -6,11 +6,14 @@ Half of the kills fall at random moments of the process's life, half while a fil
 written. After each the run directory must load; then the run is resumed. Each run that
 comes to its end must equal one that was never stopped: weights, state, samples and log.csv
 byte for byte, times excepted. LSTMs with dropout that predict every character and GRUs that
-predict the one after a window take turns. Takes 10 to 15 s a kill on two cores.
+predict the one after a window take turns. Half of the runs replace one of the other kind with
+`--overwrite`: there must always be a model of its name. After every third kill the state is taken
+away for a moment: the run must not begin again then. Takes 10 to 15 s a kill on two cores.
 """
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -23,6 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from support.killing import SAVE, START, STEP, Trainer, check_loads, contents, kill_once
 
 from textgen.corpus.sources import builtin_files
+from textgen.storage.model_file import load_model
+from textgen.storage.run import read_run
+from textgen.storage.run_folder import find_model
+from textgen.storage.state import previous_path
 
 CHARACTERS = 6000
 KINDS: dict[str, dict[str, Any]] = {
@@ -71,6 +78,10 @@ def kill_many(
     while True:
         kind = list(KINDS)[runs % len(KINDS)]
         trainer = Trainer(folder, f"run-{runs}", **KINDS[kind])
+        if runs // 2 % 2:
+            trainer.how = "overwrite"
+            other = list(KINDS)[(runs + 1) % len(KINDS)]
+            shutil.copytree(trainer.run.path.with_name(f"whole-{other}"), trainer.run.path)
         last = kill_until_done(trainer, kills - fell.total(), chance, max(lives), fell, failures)
         runs += 1
         if differ(trainer, wholes[kind]):
@@ -97,11 +108,40 @@ def kill_until_done(
         print(f"\r{fell.total()} {dict(fell)}   ", end="", file=sys.stderr, flush=True)
         try:
             check_loads(trainer.run)
+            if trainer.how == "overwrite":
+                load_model(find_model(trainer.name, trainer.run.path.parent))
+            if fell.total() % 3 == 0 and trainer.run.model.exists():
+                check_without_state(trainer)
         except Exception as error:
             failures.append(f"{trainer.name} does not load after kill {fell.total()}: {error}")
             print(failures[-1], file=sys.stderr, flush=True)
+        if trainer.how == "overwrite" and has_replaced(trainer):
+            trainer.how = "resume"
     trainer.finish()
     return True
+
+
+def has_replaced(trainer: Trainer) -> bool:
+    """Whether the new run has its name already: the old one is of another kind."""
+    settings = trainer.run.settings
+    return settings.exists() and read_run(settings).model.cell == trainer.given.get("cell", "lstm")
+
+
+def check_without_state(trainer: Trainer) -> None:
+    """Without its state a run that has a model must not begin again."""
+    state, how = trainer.run.state, trainer.how
+    states = {path: path.read_bytes() for path in (state, previous_path(state)) if path.exists()}
+    model = trainer.run.model.read_bytes()
+    trainer.how = "resume"
+    for path in states:
+        path.unlink()
+    with trainer.start() as process:
+        process.communicate()
+    for path, data in states.items():
+        path.write_bytes(data)
+    trainer.how = how
+    assert process.returncode == 1, "it began again without its state"
+    assert trainer.run.model.read_bytes() == model, "its model was replaced"
 
 
 def differ(trainer: Trainer, whole: dict) -> bool:

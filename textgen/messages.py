@@ -64,6 +64,22 @@ def shown(path: str | Path) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def quoted(name: str) -> str:
+    """A name as it can be typed in a shell, bash or zsh where it holds what cannot be seen."""
+    if name.isprintable():
+        from shlex import quote  # rarely needed
+
+        return quote(name)
+    return "$'" + "".join(map(_in_dollar_quotes, name)) + "'"
+
+
+def _in_dollar_quotes(character: str) -> str:
+    """A character as it stands between $' and ' in a shell."""
+    if character.isprintable() and character not in "'\\":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+
+
 def printable(text: str) -> str:
     """Text that cannot move the cursor or break a line: what is not printable becomes `·`."""
     return "".join(character if character.isprintable() else "·" for character in text)

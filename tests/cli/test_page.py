@@ -36,7 +36,7 @@ def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder: Path, tmp_path: 
     ("arguments", "message"),
     [
         (("echo", "-o", "no/such/folder/page.html"), "Could not write no/such/folder/page.html"),
-        (("echo", "-o", "checkpoints/echo/model.keras"), "is the model itself"),
+        (("echo", "-o", "checkpoints/echo/model.keras"), "no page of textgen's"),
         (("ech",), "Did you mean echo?"),
         (("damaged.keras",), "is not a usable model"),
     ],

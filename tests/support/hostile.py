@@ -407,16 +407,6 @@ def architecture_bomb(folder: Path) -> Path:
     return with_notes(folder, notes)
 
 
-def overlapping_weights(folder: Path) -> Path:
-    """All weights at one place, so that a small file would grow in memory."""
-    parts, notes, digest = honest_members(), honest_notes(), hashlib.sha256()
-    offset = notes["weights"][0]["offset"]  # of the largest
-    for row in notes["weights"]:
-        row["offset"] = offset
-        digest.update(parts[WEIGHTS][offset : offset + 4 * int(np.prod(row["shape"]))])
-    return with_notes(folder, {**notes, "sha256": digest.hexdigest()})
-
-
 def huge_vocabulary(folder: Path) -> Path:
     """All of Unicode as the vocabulary."""
     notes = honest_notes()
@@ -504,12 +494,11 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "JSON: null": (notes_of(b"null"), "not an object"),
     "JSON: empty": (notes_of(b""), "cannot be read"),
     "architecture bomb": (architecture_bomb, "not of the size of its architecture"),
-    "overlapping weights": (overlapping_weights, "overlaps another one"),
-    "all of Unicode": (huge_vocabulary, "not of the size of its architecture"),
+    "all of Unicode": (huge_vocabulary, "characters is not a string of 1 to 131,072"),
     "terminal escapes": (escapes, "unknown key"),
     "pipe": (pipe, "not a regular file"),
     "endless device": (lambda folder: Path("/dev/zero"), "not a regular file"),
-    "folder": (lambda folder: folder, "Is a directory"),
+    "folder": (lambda folder: folder, "not a regular file"),
     "empty file": (written(lambda folder: b""), "too short"),
 }
 

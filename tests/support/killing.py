@@ -27,17 +27,22 @@ OFTEN_SAVING = """
 import json, sys
 from pathlib import Path
 from support.killing import Trainer
-Trainer(Path(), sys.argv[1], **json.loads(sys.argv[2])).finish_here()
+name, how, given = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+Trainer(Path(), name, how, **given).finish_here()
 """
 TIMES = {"seconds", "chars_per_second", "step_seconds", "step_targets", "log"}
 START, STEP, SAVE = "start-up", "step or evaluation", "save"
 
 
 class Trainer:
-    """The run `name` in `folder`, trained on text.txt there with these settings."""
+    """The run `name` in `folder`, trained on text.txt there with these settings.
 
-    def __init__(self, folder: Path, name: str, **given: Any):
-        self.folder, self.name, self.given = folder, name, given
+    Attributes:
+        how: what `start` does where there is a run: `resume` or `overwrite`.
+    """
+
+    def __init__(self, folder: Path, name: str, how: str = "resume", **given: Any):
+        self.folder, self.name, self.how, self.given = folder, name, how, given
 
     @property
     def run(self) -> RunDirectory:
@@ -47,7 +52,7 @@ class Trainer:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin or resume the run, in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-c", OFTEN_SAVING, self.name, json.dumps(self.given)],
+            [sys.executable, "-c", OFTEN_SAVING, self.name, self.how, json.dumps(self.given)],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,7 +1,6 @@
 """Texts compared under models: files and lines with their scores, and what they copy."""
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import numpy as np
 
 from textgen.analysis.copying import Copying, line_at, measure_copying
 from textgen.analysis.scoring import Score, score_lines, score_text
-from textgen.corpus.sources import open_sources
+from textgen.corpus.sources import open_sources, stdin
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import note, printable
@@ -144,15 +143,25 @@ def refuse_joined_lines(scorers: Sequence[Scorer]) -> None:
 
 @contextmanager
 def readable(files: Sequence[str], times: int) -> Iterator[list[str]]:
-    """The files, so that each can be read several times: stdin is kept on disk for that."""
-    if STDIN not in files or times == 1:
+    """The files, so that each can be read several times: stdin and pipes are kept on disk."""
+    if times == 1:
         yield list(files)
         return
     with tempfile.TemporaryDirectory(prefix="textgen-") as folder:
-        kept = Path(folder) / "stdin"
-        with kept.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield [str(kept) if name == STDIN else name for name in files]
+        yield [_lasting(name, Path(folder) / str(number)) for number, name in enumerate(files)]
+
+
+def _lasting(name: str, copy: Path) -> str:
+    """A file that can be read again: the one of this name, or a copy of stdin or a pipe."""
+    if name != STDIN and not Path(name).is_fifo():
+        return name
+    with copy.open("wb") as file:
+        if name == STDIN:
+            shutil.copyfileobj(stdin(), file)
+        else:
+            with Path(name).open("rb") as pipe:
+                shutil.copyfileobj(pipe, file)
+    return str(copy)
 
 
 def rows_of_files(

@@ -1,12 +1,17 @@
 """The command line: the group `main`, one module a command, loaded when it is called."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from textgen.cli.mistakes import blame_variable, did_you_mean, note_unknown_variables
+from textgen.cli.pipe import writing_to_stdout
 from textgen.cli.terminal import note_on_stderr
 from textgen.errors import TextgenError
 from textgen.messages import notes_to
@@ -54,19 +59,42 @@ class LazyGroup(click.Group):
             note_unknown_variables(found[1], COMMANDS)
         return found
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run; nothing that is opened later takes the place of a closed standard stream."""
+        for descriptor in range(3):
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if sys.stderr is None:
+            sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+        return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; writes help where that is asked for."""
+        with errors_in_a_line():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a `TextgenError` becomes one line on stderr and exit 1."""
-        try:
-            with notes_to(note_on_stderr):
-                return super().invoke(ctx)
-        except click.BadParameter as error:
-            blame_variable(error)
-            raise
-        except TextgenError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            sys.exit(130)  # as shells report it; click would exit 1
+        """Run the command."""
+        with errors_in_a_line(), notes_to(note_on_stderr):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def errors_in_a_line() -> Iterator[None]:
+    """A `TextgenError` becomes one line on stderr and exit 1."""
+    try:
+        with writing_to_stdout():
+            yield
+    except click.BadParameter as error:
+        blame_variable(error)
+        raise
+    except TextgenError as error:
+        note_on_stderr(f"Error: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells report it; click would exit 1
 
 
 @click.group(

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from shlex import quote
+from contextlib import suppress
 
 from tqdm import tqdm
 
-from textgen.messages import bits
+from textgen.cli.terminal import note_on_stderr
+from textgen.messages import bits, quoted
 from textgen.training.reporter import Reporter, Status
 
 LINE_SECONDS = 10.0  # between two plain lines
@@ -54,7 +55,7 @@ class Quiet(Reporter):
             return
         minutes = 0.0 if saved is None else (time.monotonic() - saved) / 60
         lost = f" The last {minutes:.1f} minutes are lost." if minutes > 0.1 else ""
-        self.note(f"Stopped.{lost} Continue: textgen train --resume --name {quote(self.name)}")
+        self.note(f"Stopped.{lost} Continue: textgen train --resume --name {quoted(self.name)}")
         self.close()
 
 
@@ -63,7 +64,7 @@ class Notes(Quiet):
 
     def note(self, line: str) -> None:
         """Show one line."""
-        print(line, file=sys.stderr, flush=True)
+        note_on_stderr(line)
 
 
 class Lines(Notes):
@@ -95,17 +96,20 @@ class Bar(Lines):
 
     def note(self, line: str) -> None:
         """Show one line above the bar."""
-        tqdm.write(line, file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            tqdm.write(line, file=sys.stderr)
 
     def step(self, status: Status) -> None:
         """Move the bar."""
-        if self.bar is None:  # only now, because stderr is another file while Keras runs
-            self.bar = tqdm(total=1.0, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
-        self.bar.set_description_str(f"{place(status)} ", refresh=False)
-        self.bar.set_postfix_str(figures(status), refresh=False)
-        self.bar.update(status.done - self.bar.n)
+        with suppress(OSError):
+            if self.bar is None:  # only now, because stderr is another file while Keras runs
+                self.bar = tqdm(total=1.0, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
+            self.bar.set_description_str(f"{place(status)} ", refresh=False)
+            self.bar.set_postfix_str(figures(status), refresh=False)
+            self.bar.update(status.done - self.bar.n)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         if self.bar is not None:
-            self.bar.close()
+            with suppress(OSError):
+                self.bar.close()

@@ -1,21 +1,20 @@
 """`textgen info`: what a model file is, and which runs there are."""
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.options import complete_run
 from textgen.cli.tables import bpc, duration, file_size, table
-from textgen.cli.terminal import say, utf8_stdout
+from textgen.cli.terminal import json_line, say, utf8_stdout
 from textgen.errors import TextgenError
-from textgen.messages import bits, nats, printable
+from textgen.messages import bits, nats, printable, quoted, shown
 
 if TYPE_CHECKING:
     from textgen.storage.model_file import Model
@@ -41,7 +40,7 @@ def info(model: str | None, json: bool) -> None:
         found = runs()
         if json:
             for run in found:
-                say(dumps(list_entry(run)))
+                say(json_line(list_entry(run)))
         else:
             say("\n".join(list_of_runs(found)))
         return
@@ -49,7 +48,7 @@ def info(model: str | None, json: bool) -> None:
     loaded = load_model(path)
     baselines = with_xz(path, loaded)
     if json:
-        say(dumps(facts(path, loaded, baselines), ensure_ascii=False))
+        say(json_line(facts(path, loaded, baselines)))
     else:
         say("\n".join(description(path, loaded, baselines)))
 
@@ -63,7 +62,7 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
     return {
         "name": model_name(path),
         "file": str(path),
-        "bytes": path.stat().st_size,
+        "bytes": status_of(path).st_size,
         "val_loss": provenance.val_loss,
         "val_bpc": provenance.val_bpc,
         "train_loss": provenance.train_loss,
@@ -84,13 +83,13 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
     """What a model is, for a person to read."""
     from textgen.analysis.baselines import sentences
     from textgen.storage.provenance import Provenance
-    from textgen.storage.run_folder import model_name
+    from textgen.storage.run_folder import model_argument, model_name
 
     provenance = Provenance.read(model.provenance)
-    stat = path.stat()
+    stat = status_of(path)
     age = duration(max(0.0, time.time() - stat.st_mtime))
-    name = printable(model_name(path))
-    yield f"{name}: {kind(model)}, {model.parameters:,} parameters"
+    argument = quoted(model_argument(path))
+    yield f"{printable(model_name(path))}: {kind(model)}, {model.parameters:,} parameters"
     yield f"{printable(str(path))}, {file_size(stat.st_size)}, {age} old"
     yield ""
     yield from architecture(model)
@@ -103,10 +102,21 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
         yield from found
     yield ""
     yield "Use it:"
-    name = quote(name)
-    yield f"  textgen sample --model {name}"
-    yield f"  textgen score --model {name} FILE"
-    yield f"  textgen inspect --model {name} FILE"
+    yield f"  textgen sample --model {argument}"
+    yield f"  textgen score --model {argument} FILE"
+    yield f"  textgen inspect --model {argument} FILE"
+
+
+def status_of(path: Path) -> os.stat_result:
+    """Size and time of a model file that was just read.
+
+    Raises:
+        TextgenError: it is gone.
+    """
+    try:
+        return path.stat()
+    except OSError as error:
+        raise TextgenError(f"{shown(path)} is gone: {error.strerror or error}.") from error
 
 
 def architecture(model: "Model") -> list[str]:
@@ -214,11 +224,11 @@ def list_entry(run: "RunDirectory") -> dict[str, Any]:
 
     try:
         model = load_model(run.model)
+        stat = status_of(run.model)
     except TextgenError as error:
         return {"name": run.name, "error": str(error)}
     provenance = Provenance.read(model.provenance)
     best = best_ngram(provenance.baselines)
-    stat = run.model.stat()
     return {
         "name": run.name,
         "val_loss": provenance.val_loss,

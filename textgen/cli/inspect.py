@@ -12,7 +12,7 @@ import click
 
 from textgen.cli.options import complete_run, reading_options
 from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.messages import printable, visible
+from textgen.messages import printable, shown, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -282,9 +282,8 @@ def write_page(
     cell: "Neuron | None",
 ) -> None:
     """Write the page."""
-    from textgen.pages.pages import inspection_page
-    from textgen.storage.atomic import atomic_write
+    from textgen.pages.pages import inspection_page, write_page
 
     page = inspection_page(file, name, model.vocabulary, list(passages), cell)
-    atomic_write(path, page.encode("utf-8", "replace"))
-    warn(f"Wrote {path}.")
+    write_page(path, page, named=True)
+    warn(f"Wrote {shown(path)}.")

@@ -5,8 +5,7 @@ from pathlib import Path
 import click
 
 from textgen.cli.options import complete_run
-from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
-from textgen.errors import TextgenError
+from textgen.cli.terminal import one_blas_thread, say_path, utf8_stdout, warn
 from textgen.messages import shown
 
 
@@ -36,13 +35,11 @@ def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> 
     one_blas_thread()
     utf8_stdout()
     from textgen import load
-    from textgen.storage.atomic import atomic_write
+    from textgen.pages.pages import write_page
 
     loaded = load(model)
-    output = output or loaded.path.parent / "page.html"
-    if output.exists() and output.samefile(loaded.path):
-        raise TextgenError(f"{shown(output)} is the model itself. Choose another -o.")
-    atomic_write(output, loaded.page(force).encode("utf-8", "replace"))
-    say(str(output))
-    if open_it and click.launch(output.resolve().as_uri()) != 0:
-        warn(f"Could not open a browser. Open {shown(output)} yourself.")
+    target = output or loaded.path.parent / "page.html"
+    write_page(target, loaded.page(force), named=output is not None)
+    say_path(target)
+    if open_it and click.launch(target.resolve().as_uri()) != 0:
+        warn(f"Could not open a browser. Open {shown(target)} yourself.")

@@ -1,11 +1,13 @@
 """Text on stdout as it is made: the contract with a terminal and with a pipe."""
 
+import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from textgen.errors import TextgenError
 
@@ -14,10 +16,14 @@ CLOSED = 141  # what a shell reports of a filter that SIGPIPE ended
 # as long as _SLOW that is well below the 50 ms that are promised.
 _PATIENCE = 0.02
 _SLOW = 0.01
+# What a text could tell a terminal to do; lines and tabs are harmless.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TextPipe:
     """Writes UTF-8, whatever the locale: at once on a terminal, else in small blocks.
+
+    A terminal gets no control characters, everything else every byte.
 
     Ends the process quietly, with exit status 141, when the reader has gone.
 
@@ -26,8 +32,7 @@ class TextPipe:
     """
 
     def __init__(self) -> None:
-        if sys.stdout is None:
-            raise TextgenError("stdout is closed. Redirect it to a file.")
+        check_stdout()
         self.terminal = sys.stdout.isatty()
         self._out: BinaryIO = sys.stdout.buffer
         self._waiting: list[str] = []
@@ -53,8 +58,9 @@ class TextPipe:
             return
         self._waiting.clear()
         self._at_line_start = text.endswith("\n")
+        if self.terminal:
+            text = _CONTROLS.sub("·", text)
         with writing_to_stdout():
-            # A model file that names half a surrogate pair as a character is no reason to fail.
             self._out.write(text.encode("utf-8", "replace"))
             self._out.flush()
 
@@ -64,6 +70,10 @@ class TextPipe:
         if self.terminal and not self._at_line_start:
             self._waiting.append("\n")
             self.flush()
+
+
+# What a stream answers that cannot be written: full, too long, broken, closed.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 @contextmanager
@@ -76,13 +86,25 @@ def writing_to_stdout() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        forget_stdout()
+        forget(sys.stdout)
         sys.exit(CLOSED)
     except OSError as error:
-        forget_stdout()
+        if error.filename is not None or error.errno not in _UNWRITABLE:
+            raise
+        forget(sys.stdout)
         raise TextgenError(f"Could not write to stdout: {error.strerror}.") from error
 
 
-def forget_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: it would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def check_stdout() -> None:
+    """Refuse to go on without a stdout.
+
+    Raises:
+        TextgenError: it is closed.
+    """
+    if sys.stdout is None:
+        raise TextgenError("stdout is closed. Redirect it to a file.")
+
+
+def forget(stream: TextIO) -> None:
+    """Let what is written to a stream from now on go nowhere: the interpreter's last flush too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

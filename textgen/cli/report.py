@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from textgen.cli.options import complete_run
-from textgen.cli.terminal import one_blas_thread, say, utf8_stdout
+from textgen.cli.terminal import one_blas_thread, say_path, utf8_stdout
 
 
 @click.command()
@@ -24,13 +24,13 @@ def report(run: str | None, output: Path | None) -> None:
     """
     one_blas_thread()
     utf8_stdout()
+    from textgen.pages.pages import write_page
     from textgen.pages.report import report_page
-    from textgen.storage.atomic import atomic_write
     from textgen.storage.model_file import load_model
     from textgen.storage.run_folder import find_model
 
     path = find_model(run)
-    output = output or path.parent / "report.html"
-    page = report_page(path, load_model(path), output)
-    atomic_write(output, page.encode("utf-8", "replace"))
-    say(str(output))
+    target = output or path.parent / "report.html"
+    page = report_page(path, load_model(path), target)
+    write_page(target, page, named=output is not None)
+    say_path(target)

@@ -1,6 +1,5 @@
 """`textgen sample`: text from a trained model, as fast as it can be read."""
 
-import json as json_format
 import math
 import os
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import click
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
 from textgen.cli.settings import Finite, Whole
-from textgen.cli.terminal import note_on_stderr, one_blas_thread
+from textgen.cli.terminal import json_line, note_on_stderr, one_blas_thread
 from textgen.errors import TextgenError
 
 if TYPE_CHECKING:
@@ -365,5 +364,5 @@ def _write_json(pipe: TextPipe, texts: "Texts") -> None:
             "stopped_by": sample.stopped_by,
             "bpc": sample.bits / sample.characters if sample.characters else None,
         }
-        pipe.write(json_format.dumps(line, ensure_ascii=False) + "\n")
+        pipe.write(json_line(line) + "\n")
         pipe.flush()

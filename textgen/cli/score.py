@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from json import dumps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textgen.cli.options import complete_run, reading_options
 from textgen.cli.tables import bpc, line
-from textgen.cli.terminal import one_blas_thread, say, utf8_stdout, warn
+from textgen.cli.terminal import json_line, one_blas_thread, say, utf8_stdout, warn
 from textgen.messages import printable
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def show_json(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:
                     "line": copied.line,
                     "shares": copied.figures.shares,
                 }
-            say(dumps(entry, ensure_ascii=False))
+            say(json_line(entry))
 
 
 def show_files(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:

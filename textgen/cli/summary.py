@@ -1,10 +1,9 @@
 """What `textgen train` prints when a run is over."""
 
 from collections.abc import Iterator
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from textgen.messages import bits
+from textgen.messages import bits, quoted, shown
 
 if TYPE_CHECKING:
     from textgen.training.session import Trained
@@ -57,5 +56,5 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
         f"{figures['steps']:,} steps, {figures['parameters']:,} parameters, "
         f"{figures['chars_per_second']:,.0f} characters/s, {figures['seconds']:,.0f} s"
     )
-    yield f"{trained.directory.model}"
-    yield f"Next: textgen sample --model {quote(trained.directory.name)}"
+    yield shown(trained.directory.model)
+    yield f"Next: textgen sample --model {quoted(trained.directory.name)}"

@@ -2,12 +2,18 @@
 
 import io
 import os
+import re
 import sys
+from json import dumps
+from pathlib import Path
 
 import click
 
-from textgen.cli.pipe import writing_to_stdout
-from textgen.messages import printable
+from textgen.cli.pipe import check_stdout, forget, writing_to_stdout
+from textgen.messages import printable, shown
+
+# Controls that JSON leaves as they are, what ends a line elsewhere, and halves of pairs.
+_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def one_blas_thread() -> None:
@@ -21,9 +27,14 @@ def one_blas_thread() -> None:
 
 
 def utf8_stdout() -> None:
-    """Write UTF-8 whatever the locale."""
+    """Write UTF-8 whatever the locale, and paths byte for byte.
+
+    Raises:
+        TextgenError: stdout is closed.
+    """
+    check_stdout()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def say(text: str, newline: bool = True, color: bool | None = None) -> None:
@@ -36,11 +47,25 @@ def say(text: str, newline: bool = True, color: bool | None = None) -> None:
         click.echo(text, nl=newline, color=color)
 
 
+def say_path(path: Path) -> None:
+    """A path on stdout: exact for a program, harmless for a terminal."""
+    say(shown(path) if sys.stdout.isatty() else str(path))
+
+
+def json_line(value: object) -> str:
+    """JSON in one line that does nothing to a terminal; paths need not be UTF-8."""
+    text = dumps(value, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def note_on_stderr(line: str) -> None:
-    """A line on stderr, as it is."""
-    click.echo(line, err=True)
+    """A line on stderr, as it is; if it cannot be written, nothing is: work goes on."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        forget(sys.stderr)
 
 
 def warn(message: str) -> None:
     """A note of one line on stderr."""
-    click.echo(printable(message), err=True)
+    note_on_stderr(printable(message))

@@ -13,10 +13,11 @@ from textgen.cli.bar import Bar, Lines, Notes, Quiet
 from textgen.cli.machines import cluster_of, find_devices, machine_options
 from textgen.cli.native import native_stderr_muted
 from textgen.cli.options import cleaning_options, source_arguments
+from textgen.cli.pipe import check_stdout
 from textgen.cli.settings import setting_options
 from textgen.cli.signals import Stopped, StopSignals, stop_on_signals
 from textgen.cli.summary import summary, summary_lines
-from textgen.cli.terminal import one_blas_thread
+from textgen.cli.terminal import note_on_stderr, one_blas_thread, say
 from textgen.config import PRESETS
 from textgen.errors import TextgenError
 from textgen.messages import notes_to
@@ -76,6 +77,8 @@ def train(
             "--tensorboard needs the package tensorboard. "
             "Install it with: pip install 'textgen[tensorboard]'"
         )
+    if json:
+        check_stdout()
     cluster = cluster_of(workers, worker_index)
     one_blas_thread()
     chief = cluster is None or cluster.index == 0
@@ -110,13 +113,13 @@ def train(
             if cluster is None:
                 raise
             # TensorFlow's threads do not end cleanly where another worker is gone.
-            click.echo(f"Error: {error}", err=True)
+            note_on_stderr(f"Error: {error}")
             os._exit(1)
     if chief:
         for line in summary_lines(trained):
             reporter.note(line)
         if json:
-            click.echo(dumps(summary(trained)))
+            say(dumps(summary(trained)))
 
 
 def make_reporter(quiet: bool, chief: bool) -> Quiet:

@@ -13,7 +13,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from shlex import quote
-from typing import IO
+from typing import IO, BinaryIO
 
 from textgen.config import Cleaning
 from textgen.corpus import cat_in_the_hat, gutenberg
@@ -108,7 +108,12 @@ def source_names(sources: Sequence[str]) -> list[str]:
     Raises:
         TextgenError: a source is missing.
     """
-    return [source.name for source in find_sources(sources)]
+    return [utf8(source.name) for source in find_sources(sources)]
+
+
+def utf8(name: str) -> str:
+    """A file's name as JSON can hold it: what is not UTF-8 becomes U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def source_stem(sources: Sequence[str]) -> str:
@@ -142,8 +147,10 @@ def find_sources(sources: Sequence[str]) -> list[Source]:
         TextgenError: one is missing, or stdin is named twice.
     """
     _refuse_split_name(sources)
-    if list(sources).count(STDIN) > 1:
-        raise TextgenError("stdin (-) is given twice but can only be read once.")
+    for source in sources:
+        if sources.count(source) > 1 and (source == STDIN or Path(source).is_fifo()):
+            name = "stdin (-)" if source == STDIN else f"The pipe {shown(source)}"
+            raise TextgenError(f"{name} is given twice but can only be read once.")
     return [found for source in sources for found in _find(source)]
 
 
@@ -279,9 +286,18 @@ def _read_path(path: str, encoding: str, keep_boilerplate: bool) -> Iterator[str
 
 def _read_stdin(encoding: str, keep_boilerplate: bool) -> Iterator[str]:
     """The text on stdin."""
+    yield from _read_stream(stdin(), "stdin", encoding, keep_boilerplate)
+
+
+def stdin() -> BinaryIO:
+    """The bytes on stdin.
+
+    Raises:
+        TextgenError: it is closed.
+    """
     if sys.stdin is None:
         raise TextgenError("stdin is closed. Give a file, or pipe a text to -.")
-    yield from _read_stream(sys.stdin.buffer, "stdin", encoding, keep_boilerplate)
+    return sys.stdin.buffer
 
 
 def _read_stream(

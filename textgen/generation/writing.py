@@ -15,10 +15,12 @@ from textgen.generation.ngrams import NgramIndex
 from textgen.generation.prompt import Prompt, PromptLine, make_prompt
 from textgen.generation.sampling import Sample, Settings, generate
 from textgen.generation.units import MOST, UNITS
-from textgen.messages import note, notes_to
+from textgen.messages import note, notes_to, shown
 from textgen.storage.model_file import Model
 from textgen.storage.run_folder import read_run_text
 from textgen.text.vocabulary import ON_UNKNOWN, id_dtype
+
+MOST_SAMPLES = 100_000  # that fit into memory side by side
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Asked:
         _check("length", self.length, 0)
         for temperature in self.temperatures:
             _check("temperature", temperature, 0)
-        _check("num_samples", self.num_samples, 1)
+        _check("num_samples", self.num_samples, 1, MOST_SAMPLES)
         _check("seed", self.seed, 0)
         _check("top_k", self.top_k, 0)
         _check("top_p", self.top_p, 0, 1)
@@ -88,7 +90,7 @@ def _check(name: str, value: float | None, least: int, most: float = math.inf) -
     """Refuse a number outside of a range, NaN and infinity."""
     if value is None or (least <= value <= most and value != math.inf):
         return
-    wanted = f"at least {least} and finite" if most == math.inf else f"from {least} to {most:g}"
+    wanted = f"at least {least} and finite" if most == math.inf else f"from {least} to {most:,}"
     raise TextgenError(f"{name} must be {wanted}, not {value}.")
 
 
@@ -212,7 +214,7 @@ def _training_ngrams(
     else:
         raise TextgenError(
             f"--max-copy needs the training text, and there is no matching text.ids beside "
-            f"{path}. Give the text with --corpus FILE."
+            f"{shown(path)}. Give the text with --corpus FILE."
         )
     # No text can hold a longer run than itself.
     return NgramIndex(ids, max_copy, len(vocabulary)) if max_copy < len(ids) else None

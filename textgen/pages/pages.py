@@ -4,18 +4,27 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textgen.analysis.inspection import NO_GUESS, Neuron, Passage
 from textgen.analysis.scoring import UNKNOWN_BITS
+from textgen.errors import TextgenError
+from textgen.messages import shown
+from textgen.storage.atomic import atomic_write, not_written
+from textgen.storage.plain import open_plain
+from textgen.storage.schema import Refused
 from textgen.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 LEVELS = 9
+# Each page has this in its first bytes, and hardly another one.
+PAGE_MARK = b"""content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"""
+HEAD = 1000
 SCRIPT = "heatmap.js"
 STYLE = "page.css"
 
@@ -35,6 +44,38 @@ class Heatmap:
     label: str
     cells: list[tuple[str, str]]
     data: dict[str, Any] | None
+
+
+def write_page(path: Path, page: str, named: bool) -> None:
+    """Write a page, but not over anything that is no page.
+
+    Args:
+        path: where to.
+        page: its HTML.
+        named: whether the user named the path, which may then be a link, a pipe or a device;
+            else it is in a run, which anybody may have made.
+
+    Raises:
+        TextgenError: something else is there, or the system refused.
+    """
+    try:
+        file, _ = open_plain(path, follow=named)
+        with file:
+            head = file.read(HEAD)
+        if head and PAGE_MARK not in head:
+            raise TextgenError(
+                f"{shown(path)} is there, and it is no page of textgen's. Choose another -o."
+            )
+    except FileNotFoundError:
+        pass
+    except Refused as reason:
+        if not named:
+            raise TextgenError(
+                f"Could not write {shown(path)}: {reason}. Remove it, or give another -o."
+            ) from None
+    except OSError as error:
+        raise not_written(path, error) from error
+    atomic_write(path, page.encode("utf-8", "replace"))
 
 
 @cache

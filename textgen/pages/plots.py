@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,8 @@ def line_plot(
         **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
         **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     }
-    with mpl.rc_context(style):
+    # The figures and names may be anybody's, and a page is no place to warn.
+    with mpl.rc_context(style), warnings.catch_warnings(action="ignore"):
         figure = Figure(figsize=SIZE, layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -80,6 +82,7 @@ def draw(axes: "Axes", lines: Sequence[Line], levels: dict[str, float], log: boo
         axes.annotate(
             name,
             (0, height),
+            parse_math=False,
             xycoords=("axes fraction", "data"),
             xytext=(3, 2),
             textcoords="offset points",

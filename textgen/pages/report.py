@@ -1,6 +1,7 @@
 """The report on a run: one self-contained page on what it learned and from what."""
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +16,13 @@ from textgen.analysis.copying import line_at, measure_copying
 from textgen.analysis.inspection import inspect
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
-from textgen.messages import bits, visible
+from textgen.messages import bits, note, quoted, shown, visible
 from textgen.pages.pages import Heatmap, activity_colours, heatmap, render
 from textgen.pages.plots import Line, line_plot
 from textgen.storage.model_file import Model
+from textgen.storage.plain import read_plain
 from textgen.storage.provenance import Provenance
-from textgen.storage.run_folder import RunDirectory, RunText, read_run_text
+from textgen.storage.run_folder import RunDirectory, RunText, model_argument, read_run_text
 from textgen.text.vocabulary import Vocabulary, describe
 
 PASSAGE = 1200  # characters of the heat-map
@@ -29,7 +31,10 @@ GUESSES = 5
 FOLLOWED = {"every": 20_000, "last": 2_000}
 WRITTEN = (4, 1000)  # texts, and characters each, that are searched for copies
 WARMTH = 0.8  # their temperature where the model's own is greedy
-SAMPLE_LIMIT = 4000  # characters of a sample that are shown
+SAMPLES = 500  # that are shown at most,
+SAMPLE_LIMIT = 4000  # and characters of each
+MAX_LOG = 1 << 22  # bytes of log.csv
+MAX_FIGURE = 1e15  # in log.csv; a greater one is no measurement
 CHARACTER_LIMIT = 300  # characters of the vocabulary that are listed
 RARE = 10  # a character that occurs less often is rare
 RARE_LIMIT = 20
@@ -127,6 +132,7 @@ def report_page(path: Path, model: Model, output: Path) -> str:
     return render(
         "report.html",
         name=run.name,
+        argument=quoted(model_argument(path)),
         model=model,
         provenance=provenance,
         parameters=model.parameters,
@@ -150,13 +156,15 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
     A column that used to have another name is found under today's.
     """
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+    text = (read_plain(path, MAX_LOG) or b"").decode("utf-8", "replace")
+    try:
         rows = [
             {RENAMED.get(name, name): _number(value) for name, value in row.items()}
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(io.StringIO(text, newline=""))
         ]
+    except csv.Error as error:
+        note(f"{shown(path)} is left out: {error}.")
+        return []
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
@@ -165,7 +173,7 @@ def _number(value: object) -> float | None:
         number = float(str(value))
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if 0 <= number <= MAX_FIGURE else None
 
 
 def plots(history: Sequence[dict[str, float]], baselines: dict[str, float]) -> list[str]:
@@ -198,17 +206,29 @@ def read_samples(folder: Path, history: Sequence[dict[str, float]]) -> list[Eval
     Earlier versions wrote `epoch-0001.txt` for `evaluation-0001.txt`.
     """
     losses = {row.get("evaluation"): row.get("val_loss") for row in history}
-    evaluations = {}
+    evaluations = []
+    for number, path in sample_files(folder):
+        data = read_plain(path, 4 * SAMPLE_LIMIT)
+        if data is not None:
+            loss = losses.get(float(number))
+            cost = None if loss is None else bits(loss)
+            sample = data.decode("utf-8", "replace")[:SAMPLE_LIMIT]
+            evaluations.append(Evaluation(number, cost, sample))
+    return evaluations
+
+
+def sample_files(folder: Path) -> list[tuple[int, Path]]:
+    """The samples in a run by the number of their evaluation; of very many, some."""
+    if folder.is_symlink():
+        note(f"{shown(folder)} is left out: it is a link.")
+        return []
+    found = {}
     for path in sorted(folder.glob("e*-*.txt")):
         kind, _, number = path.stem.partition("-")
-        if kind not in ("epoch", "evaluation") or not number.isdecimal():
-            continue
-        with path.open(encoding="utf-8", errors="replace") as file:
-            sample = file.read(SAMPLE_LIMIT)
-        loss = losses.get(float(number))
-        cost = None if loss is None else bits(loss)
-        evaluations[int(number)] = Evaluation(int(number), cost, sample)
-    return [evaluations[number] for number in sorted(evaluations)]
+        if kind in ("epoch", "evaluation") and number.isdecimal():
+            found[int(number)] = path
+    newest_first = sorted(found.items(), reverse=True)
+    return newest_first[:: 1 + len(found) // SAMPLES][::-1]
 
 
 def corpus_facts(text: RunText, vocabulary: Vocabulary) -> Corpus:

@@ -6,13 +6,10 @@ there is nothing to inflate, no two readers can disagree on what a file holds, a
 are checked against the file itself before anything is allocated.
 """
 
-import os
 import re
-import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
@@ -72,24 +69,6 @@ def pack(members: Mapping[str, bytes]) -> bytes:
     size = sum(map(len, directory))
     end = _END.pack(b"PK\5\6", 0, 0, len(members), len(members), size, offset, 0)
     return b"".join([*parts, *directory, end])
-
-
-def open_untrusted(path: Path, most: int = MAX_BYTES) -> tuple[BinaryIO, int]:
-    """Open a regular file for reading, without waiting on a pipe or device; and its size.
-
-    Raises:
-        Refused: it is not a regular file, or larger than `most` bytes.
-        OSError: it cannot be opened.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    status = os.fstat(file.fileno())
-    if stat.S_ISREG(status.st_mode) and status.st_size <= most:
-        return file, status.st_size
-    file.close()
-    if not stat.S_ISREG(status.st_mode):
-        raise Refused("it is not a regular file")
-    raise Refused(f"it is larger than {most:,} bytes")
 
 
 def read_directory(file: BinaryIO, size: int, needed: str) -> dict[str, Member]:

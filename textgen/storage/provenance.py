@@ -5,6 +5,10 @@ from typing import Any
 
 from textgen.messages import bits
 
+# Greater numbers are no measurements.
+MAX_BITS = 1e6
+MAX_SECONDS = 1e10
+
 
 @dataclass(frozen=True)
 class TrainingText:
@@ -64,15 +68,15 @@ class Provenance:
             baselines={
                 key: float(value)
                 for key, value in _dict(notes.get("baselines")).items()
-                if _is_number(value)
+                if _number(value, MAX_BITS)
             },
             seed=_whole(notes.get("seed")),
-            train_loss=_number(notes.get("train_loss")),
-            val_loss=_number(notes.get("val_loss")),
+            train_loss=_number(notes.get("train_loss"), MAX_BITS),
+            val_loss=_number(notes.get("val_loss"), MAX_BITS),
             step=_whole(notes.get("step")),
-            seconds=_number(notes.get("seconds")),
-            train_characters=_whole(notes.get("train_characters")),
-            holdout_characters=_whole(notes.get("holdout_characters")),
+            seconds=_number(notes.get("seconds"), MAX_SECONDS),
+            train_characters=_whole(notes.get("train_characters")) or None,
+            holdout_characters=_whole(notes.get("holdout_characters")) or None,
         )
 
 
@@ -95,9 +99,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if _is_number(value) else None
+def _number(value: Any, most: float) -> float | None:
+    return float(value) if _is_number(value) and 0 <= value <= most else None
 
 
 def _whole(value: Any) -> int | None:
-    return int(value) if _is_number(value) and value == int(value) else None
+    return int(value) if _is_number(value) and value == int(value) >= 0 else None

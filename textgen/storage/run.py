@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,13 +20,16 @@ from textgen.config import (
 from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage import model_file, schema
-from textgen.storage.archive import open_untrusted
 from textgen.storage.atomic import atomic_write
 from textgen.storage.model_file import Model
+from textgen.storage.plain import open_plain
 from textgen.text.vocabulary import Vocabulary
 
 FORMAT = 1
 MAX_RUN_FILE = 8 << 20
+MOST_SOURCES = 10_000  # whose names are kept
+# So many are made, trained for a first time and saved in a second.
+WEIGHTS_PER_SECOND = 1_000_000
 MAX_CHARACTERS = 1 << 48
 # A tail longer than this measures no better and would take minutes at each evaluation.
 MOST_HOLDOUT = 1_000_000
@@ -83,7 +87,7 @@ class Run:
                 default prompt.
         """
         source = {
-            "name": " + ".join(self.corpus),
+            "name": summary(self.corpus),
             "sha256": self.sha256,
             "characters": self.characters,
         }
@@ -106,6 +110,12 @@ class Run:
             default_prompt=self.vocabulary.decode(text[-self.model.seq_length :]),
             provenance=provenance,
         )
+
+
+def summary(names: Sequence[str], most: int = 20) -> str:
+    """Names of sources in a line; of very many, the first."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return " + ".join(names[:most]) + more
 
 
 def holdout_characters(characters: int, split: float) -> int:
@@ -164,6 +174,21 @@ def check_memory(
         )
 
 
+def check_time(model: ModelConfig, train: TrainConfig, vocabulary_size: int) -> None:
+    """Check that a network is not too large for the time: making and saving it take some, too.
+
+    Raises:
+        TextgenError: it is.
+    """
+    weights = model.parameters(vocabulary_size)
+    needed = weights / WEIGHTS_PER_SECOND / 60
+    if train.minutes is not None and needed > max(train.minutes, 0.1):
+        raise TextgenError(
+            f"A network of {weights:,} weights cannot be trained in {train.minutes:g} minutes: to "
+            f"make and save it takes {needed:,.1f}. Choose fewer --units or more --minutes."
+        )
+
+
 def differences(wanted: dict[str, Any], run: Run) -> list[str]:
     """Which explicitly given settings differ from the run's, as a person reads them."""
     own = _flat(run)
@@ -192,7 +217,11 @@ def adjusted(run: Run, given: dict[str, Any]) -> Run:
 
 
 def write_run(path: Path, run: Run) -> None:
-    """Write `run.json` atomically."""
+    """Write `run.json` atomically.
+
+    Raises:
+        TextgenError: it cannot be written, or could not be read again.
+    """
     values = asdict(replace(run, vocabulary=None)) | {  # type: ignore[arg-type]
         "format": FORMAT,
         "vocabulary": {
@@ -200,7 +229,14 @@ def write_run(path: Path, run: Run) -> None:
             "commonest": run.vocabulary.commonest,
         },
     }
-    atomic_write(path, json.dumps(values, indent=1, ensure_ascii=False).encode())
+    data = json.dumps(values, indent=1, ensure_ascii=False).encode()
+    try:
+        if len(data) > MAX_RUN_FILE:
+            raise schema.Refused(f"run.json would be larger than {MAX_RUN_FILE:,} bytes")
+        _run(schema.parse_json(data))
+    except schema.Refused as reason:
+        raise TextgenError(f"A run cannot be kept like this: {reason}.") from None
+    atomic_write(path, data)
 
 
 def read_run(path: Path) -> Run:
@@ -210,7 +246,7 @@ def read_run(path: Path) -> Run:
         TextgenError: it is missing, damaged, or not one that `write_run` wrote.
     """
     try:
-        file, size = open_untrusted(path, MAX_RUN_FILE)
+        file, size = open_plain(path, MAX_RUN_FILE)
         with file:
             run = _run(schema.parse_json(file.read(size)))
     except schema.Refused as reason:
@@ -238,7 +274,7 @@ def _run(value: Any) -> Run:
         sha256=schema.text(value["sha256"], 64, "sha256"),
         corpus=tuple(
             schema.text(name, 4096, "corpus")
-            for name in schema.items(value["corpus"], 1000, "corpus")
+            for name in schema.items(value["corpus"], MOST_SOURCES, "corpus")
         ),
         baselines={
             name: schema.number(bits, 0, 1e6, name)

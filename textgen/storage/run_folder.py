@@ -13,13 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from textgen.errors import TextgenError
-from textgen.messages import shown
+from textgen.messages import note, shown
+from textgen.storage import schema
 from textgen.storage.atomic import remove_temporaries
 from textgen.storage.model_file import Model
+from textgen.storage.plain import open_plain
 from textgen.storage.provenance import Provenance
 from textgen.text.encoding import open_ids
 
 ROOT = Path("checkpoints")
+REPLACED = ".old-"  # before the name of a run that another one replaces
+# A larger text.ids is trained on, but not searched or counted: that would take minutes.
+MAX_TEXT = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -68,19 +73,31 @@ class RunDirectory:
         """Held by the process that trains here."""
         return self.path / "lock"
 
+    @property
+    def replaced(self) -> Path:
+        """Where the run waits that this one replaces once it has a model."""
+        return self.path.with_name(REPLACED + self.name)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run that this user can read, with a model or without."""
+    return os.path.isfile(RunDirectory(path).settings)  # noqa: PTH113 - false also where forbidden
+
 
 def runs(root: Path = ROOT) -> list[RunDirectory]:
     """All runs under `root` that have a model, newest model first."""
-    found = []
     try:
-        for folder in root.iterdir():
-            run = RunDirectory(folder)
-            if run.model.is_file():
-                found.append((run.model.stat().st_mtime_ns, folder.name, run))
+        folders = [folder for folder in root.iterdir() if not folder.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise TextgenError(f"Could not list {shown(root)}: {error.strerror or error}.") from error
+    found = []
+    for run in map(RunDirectory, folders):
+        with suppress(OSError):  # gone by now, or somebody else's
+            status = run.model.stat()
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime_ns, run.name, run))
     return [run for _, _, run in sorted(found, key=lambda item: item[:2], reverse=True)]
 
 
@@ -105,13 +122,15 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
         TextgenError: there is none.
     """
     if name_or_path is None:
-        if not (all_runs := runs(root)):
-            raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
-        return all_runs[0].model
+        for run in runs(root):
+            if os.access(run.model, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
+                return run.model
+        raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
     given = Path(name_or_path)
     candidates = [RunDirectory(given).model, given]
     if len(given.parts) == 1 and given.name not in ("", ".."):
-        candidates.insert(0, RunDirectory(root / given).model)
+        run = RunDirectory(root / given)
+        candidates = [run.model, RunDirectory(run.replaced).model, *candidates]
     for candidate in candidates:
         if os.path.isfile(candidate):  # noqa: PTH113 - false for names that no system allows
             return candidate
@@ -124,13 +143,19 @@ def model_name(path: Path) -> str:
     return run.name if path == run.model and run.name else path.name
 
 
+def model_argument(path: Path, root: Path = ROOT) -> str:
+    """What names a model file to a command: its run's name where that will do, else the path."""
+    run = RunDirectory(root / path.parent.name)
+    return run.name if path == run.model else str(path)
+
+
 def _not_found(given: Path, root: Path) -> str:
     """Why `given` is not a model, and what might have been meant."""
     if os.path.isdir(given):  # noqa: PTH112 - as above
         return f"{shown(given)} has no model.keras (yet)."
     if os.path.exists(given):  # noqa: PTH110 - as above
         return f"{shown(given)} is not a regular file."
-    names = [run.name for run in runs(root)]
+    names = [shown(run.name) for run in runs(root)]
     close = get_close_matches(given.name, names, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Runs: {', '.join(names[:10]) or 'none'}."
     return f"There is no run and no model file {shown(given)}. {hint}"
@@ -188,6 +213,8 @@ def _take(descriptor: int, directory: Path) -> None:
             f"{_owner(descriptor)} is training in {shown(directory)}. "
             "Wait for it, stop it, or choose another --name."
         ) from None
+    if not os.fstat(descriptor).st_nlink:
+        raise TextgenError(f"{shown(directory)} was removed.")
     with suppress(OSError):  # on a full disk the lock holds without a name
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps([os.getpid(), os.uname().nodename]).encode(), 0)
@@ -218,6 +245,8 @@ class RunText:
 def read_run_text(model_path: Path, model: Model) -> RunText | None:
     """The text beside a model file, or None where there is none that fits the model.
 
+    A note says why a text that is there cannot be used.
+
     Args:
         model_path: the model file, in its run directory.
         model: what it holds.
@@ -225,12 +254,19 @@ def read_run_text(model_path: Path, model: Model) -> RunText | None:
     path = RunDirectory(model_path.parent).text
     provenance = Provenance.read(model.provenance)
     train, holdout = provenance.train_characters, provenance.holdout_characters
-    if train is None or holdout is None or not path.is_file():
+    if train is None or holdout is None:
         return None
-    size = (train + holdout) * model.vocabulary.dtype.itemsize
-    if size == 0 or path.stat().st_size != size:
+    try:
+        file, size = open_plain(path, MAX_TEXT)
+    except FileNotFoundError:
         return None
-    ids = open_ids(path, len(model.vocabulary))
+    except (schema.Refused, OSError) as error:
+        note(f"{shown(path)} is left out: {getattr(error, 'strerror', None) or error}.")
+        return None
+    with file:
+        if size != (train + holdout) * model.vocabulary.dtype.itemsize:
+            return None
+        ids = open_ids(file, len(model.vocabulary))
     if int(ids.max()) >= len(model.vocabulary):
         return None
     return RunText(ids[:train], ids[train:])

@@ -20,8 +20,8 @@ import numpy as np
 from textgen.errors import TextgenError
 from textgen.messages import note, shown
 from textgen.storage import schema
-from textgen.storage.archive import open_untrusted
 from textgen.storage.atomic import atomic_write
+from textgen.storage.plain import open_plain
 from textgen.storage.schema import Refused
 
 MAGIC = b"textgen state 1\n"
@@ -138,7 +138,7 @@ def read_state(path: str | Path) -> SavedState:
 
 
 def _read_one(path: Path) -> SavedState:
-    file, size = open_untrusted(path, MAX_STATE)
+    file, size = open_plain(path, MAX_STATE)
     with file:
         digest = hashlib.sha256()
         header = _read_header(file, size, digest)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def write_ids(chunks: Iterable[str], path: Path) -> EncodedText | None:
                 file.seek(0, 2)
             file.write(ids.astype(dtype).tobytes())
             file.flush()
-            sha256.update(chunk.encode("utf-8", "surrogatepass"))
+            sha256.update(chunk.encode())
             characters += len(chunk)
     if not characters:
         return None
@@ -118,6 +119,6 @@ def _renumber(path: Path, dtype: np.dtype, numbering: _Numbering) -> Vocabulary:
     return Vocabulary(characters, chr(numbering.points[int(numbering.counts.argmax())]))
 
 
-def open_ids(path: Path, vocabulary_size: int) -> np.ndarray:
+def open_ids(file: Path | BinaryIO, vocabulary_size: int) -> np.ndarray:
     """The ids (characters,) on disk as a read-only memory map."""
-    return np.memmap(path, dtype=id_dtype(vocabulary_size), mode="r").view(np.ndarray)
+    return np.memmap(file, dtype=id_dtype(vocabulary_size), mode="r").view(np.ndarray)

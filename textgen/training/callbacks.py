@@ -14,11 +14,15 @@ from typing import Any
 
 import keras
 
+from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
+from textgen.messages import note
 from textgen.storage.atomic import atomic_write
 from textgen.storage.keras_archive import KerasArchive
-from textgen.storage.model_file import Model, write_model
+from textgen.storage.model_file import Model, load_model, write_model
+from textgen.storage.provenance import Provenance
+from textgen.storage.replacing import forget_replaced
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import write_state
 from textgen.training.clock import Clock
@@ -30,13 +34,14 @@ from textgen.training.progress import Progress
 from textgen.training.rate import Rate
 from textgen.training.stopping import Stopping
 
+MOST_LOG = 1 << 20  # characters of log.csv
 SAVE_SECONDS = 120.0  # a state is saved at least this often, besides at each evaluation
 
 Logs = dict[str, Any] | None
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Writes the model whenever the hold-out loss is the lowest so far.
+    """Writes the model whenever its hold-out loss is below that of the file.
 
     Args:
         path: of the model file.
@@ -47,11 +52,26 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, path: Path, progress: Progress, current: Callable[[], Model]):
         super().__init__()
         self._path, self._progress, self._current = path, progress, current
+        self._kept: float | None = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Look what is kept; if the model is lost, keep the one that was measured last."""
+        self._kept = loss_of(self._path)
+        progress = self._progress
+        if self._kept is None and progress.evaluations and not progress.loss_steps:
+            self._write()
+            note(f"{self._path.name} was missing: it is now the model of the last evaluation.")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the model if it is the best."""
-        if self._progress.is_best:
-            write_model(self._path, self._current(), self._template)
+        assert self._progress.val_loss is not None
+        if self._kept is None or self._progress.val_loss < self._kept:
+            self._write()
+
+    def _write(self) -> None:
+        write_model(self._path, self._current(), self._template)
+        self._kept = self._progress.val_loss
+        forget_replaced(self._path.parent)
 
     @cached_property
     def _template(self) -> KerasArchive:
@@ -105,7 +125,7 @@ class Log(keras.callbacks.Callback):
         if not self._progress.log:
             writer.writeheader()
         writer.writerow(row)
-        self._progress.log += lines.getvalue()
+        self._progress.log = thinned(self._progress.log + lines.getvalue())
         atomic_write(self._path, self._progress.log.encode())
 
 
@@ -173,6 +193,22 @@ class SaveState(keras.callbacks.Callback):
     def _note_time(self) -> None:
         self._saved = self._clock.now
         self._stop.saved = time.monotonic()
+
+
+def loss_of(path: Path) -> float | None:
+    """The hold-out loss of a model file, nats a character; None if there is no good file."""
+    try:
+        return Provenance.read(load_model(path).provenance).val_loss
+    except TextgenError:
+        return None
+
+
+def thinned(log: str) -> str:
+    """The text of log.csv; without every second row if it is long, so that a state can hold it."""
+    if len(log) <= MOST_LOG:
+        return log
+    heading, *rows = log.splitlines(keepends=True)
+    return heading + "".join(rows[(len(rows) - 1) % 2 :: 2])
 
 
 def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:

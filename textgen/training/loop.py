@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.errors import TextgenError
-from textgen.messages import note
+from textgen.messages import note, shown
 from textgen.storage.atomic import not_written
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
@@ -157,7 +157,7 @@ class Training:
                 f"The run is finished after {self.progress.step:,} steps. "
                 "To continue, give a larger --epochs or --patience."
             )
-        self._give_rate()
+        self._give_rate(max(0, self.progress.step - 1))  # as if it had not been stopped
         self.learner.model.stop_training = False
         self.callbacks.on_train_begin()
         self.callbacks.on_epoch_begin(self.progress.evaluations)
@@ -167,7 +167,7 @@ class Training:
         progress = self.progress
         self.callbacks.on_train_batch_begin(progress.step)
         begun = time.monotonic()
-        rate = self._give_rate()
+        rate = self._give_rate(progress.step)
         batch = self._batch()
         loss = self.learner.step(progress.step, batch, rate)
         if isinstance(self.learner, Replicas):
@@ -214,15 +214,15 @@ class Training:
             return
         kept = ""
         if self.progress.evaluations:
-            kept = f"The last good model stays in {self.directory.path}. "
+            kept = f"The last good model stays in {shown(self.directory.path)}. "
         raise TextgenError(
             f"The {name} became {loss} at step {step:,}. {kept}"
             f"Train again with a --learning-rate below {self.run.train.learning_rate:g}."
         )
 
-    def _give_rate(self) -> float:
-        """Give the optimizer the learning rate of the next step."""
-        return self.rate.give(self.clock.done(self.progress.step), self.agreement.rate_factor)
+    def _give_rate(self, step: int) -> float:
+        """Give the optimizer the learning rate of a step."""
+        return self.rate.give(self.clock.done(step), self.agreement.rate_factor)
 
     def _heed_callbacks(self) -> None:
         """Note what callbacks did to the learning rate, and whether they end training."""

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,13 @@ import numpy as np
 from textgen.errors import TextgenError
 from textgen.messages import note, shown
 from textgen.storage.atomic import not_written
+from textgen.storage.replacing import (
+    check_replaceable,
+    put_back,
+    repair,
+    replace_run,
+    unfinished_path,
+)
 from textgen.storage.run import (
     Run,
     adjusted,
@@ -20,14 +27,14 @@ from textgen.storage.run import (
     read_run,
     write_run,
 )
-from textgen.storage.run_folder import RunDirectory, default_run_name, lock_run
+from textgen.storage.run_folder import RunDirectory, default_run_name, is_run, lock_run
+from textgen.storage.state import has_state
 from textgen.text.encoding import EncodedText, open_ids, write_ids
 from textgen.training.plan import BUILTIN, Request, check_division, plan
 from textgen.training.reporter import Reporter
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
 
-UNFINISHED = ".new-"  # folders of runs whose text is still being read
 VERIFY_BLOCK = 1 << 20  # ids that are checked at a time
 
 
@@ -52,7 +59,7 @@ def open_run(
     if continues(request):
         with earlier_run(request, replicas, workers) as (directory, run):
             reporter.opened(directory.name)
-            note(f"Continuing the run {directory.path}.")
+            note(f"Continuing the run {shown(directory.path)}.")
             yield directory, run, open_ids(directory.text, len(run.vocabulary))
         return
     with new_run(request, replicas, workers) as (directory, run, choice):
@@ -70,7 +77,7 @@ def continues(request: Request) -> bool:
         return False
     if not request.sources or request.name is None:
         return True
-    return RunDirectory(request.root / request.name).settings.exists()
+    return is_run(request.root / request.name)
 
 
 @contextmanager
@@ -89,17 +96,9 @@ def new_run(
     root = request.root
     check_name(request)
     chunks = request.read(request.cleaning)
-    remove_unfinished(root)  # in a container the process ids of all trainers may be the same
-    folder = RunDirectory(root / f"{UNFINISHED}{os.getpid()}")
+    repair(root)
     had_root = root.exists()
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)  # a trainer killed here left it empty
-    except OSError as error:
-        raise TextgenError(
-            f"Could not make a run in {shown(root)}: {error.strerror or error}. "
-            "Make the folder writable or work in another one."
-        ) from error
-    with lock_run(folder.path):
+    with unfinished_run(root) as folder:
         try:
             encoded = encode(chunks, folder)
             run, choice = plan(request, encoded, folder.text, replicas, workers)
@@ -114,13 +113,48 @@ def new_run(
                 place_of_error = error.filename2 or error.filename or folder.path
                 raise not_written(place_of_error, error) from error
             raise
-        yield RunDirectory(path), run, choice
+        try:
+            yield RunDirectory(path), run, choice
+        except TextgenError:
+            if not has_state(RunDirectory(path).state):
+                put_back(path)
+            raise
+
+
+@contextmanager
+def unfinished_run(root: Path) -> Iterator[RunDirectory]:
+    """A new folder with a hidden name, locked.
+
+    Raises:
+        TextgenError: it cannot be made.
+    """
+    with ExitStack() as stack:
+        for attempts_left in reversed(range(10)):
+            folder = RunDirectory(unfinished_path(root))
+            try:
+                folder.path.mkdir(parents=True)
+                stack.enter_context(lock_run(folder.path))
+                break
+            except TextgenError:  # another trainer took it for one that a killed one left
+                shutil.rmtree(folder.path, ignore_errors=True)
+                if not attempts_left:
+                    raise
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and attempts_left:
+                    continue  # another trainer removed the root, which was empty
+                raise TextgenError(
+                    f"Could not make a run in {shown(root)}: {error.strerror or error}. "
+                    "Make the folder writable or work in another one."
+                ) from error
+        yield folder
 
 
 def check_name(request: Request) -> None:
     """Refuse a name that is taken or is no name, before any text is read."""
     name, root = request.name, request.root
     if name is None:
+        if request.overwrite:
+            raise TextgenError("Name the run that is to be replaced: --overwrite needs --name.")
         return
     if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
         raise TextgenError(
@@ -132,6 +166,8 @@ def check_name(request: Request) -> None:
             f"The run {shown(root / name)} exists. Continue it with --resume, replace it with "
             "--overwrite, or choose another --name."
         )
+    if os.path.lexists(root / name):
+        check_replaceable(root / name)
 
 
 def encode(chunks: Iterable[str], folder: RunDirectory) -> EncodedText:
@@ -169,21 +205,15 @@ def place(folder: Path, request: Request) -> Path:
                 if not os.path.lexists(path):  # else another trainer took the name first
                     raise
     path = root / request.name
-    if not os.path.lexists(path):
-        return folder.rename(path)
+    try:
+        if not os.path.lexists(path):
+            return folder.rename(path)
+    except OSError:
+        if not os.path.lexists(path):  # else another trainer took the name first
+            raise
     check_name(request)
-    with lock_run(path):
-        old = path.rename(root / f"{UNFINISHED}{os.getpid()}-old")
-    folder.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_run(path, folder)
     return path
-
-
-def remove_unfinished(root: Path) -> None:
-    """Remove what killed processes left: folders whose lock nobody holds."""
-    for lock in root.glob(f"{UNFINISHED}*/lock"):
-        with suppress(TextgenError), lock_run(lock.parent):
-            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @contextmanager
@@ -198,18 +228,20 @@ def earlier_run(
         TextgenError: no such run, another process trains it, its files are damaged, or
             another text or setting was asked for (the difference is named).
     """
+    repair(request.root)
     directory = RunDirectory(earlier_path(request.name, request.root))
     with lock_run(directory.path):
         run = read_run(directory.settings)
         settings = request.given | ({"preset": request.preset} if request.preset else {})
         if found := differences(settings, run):
             raise TextgenError(
-                f"The run {directory.name} cannot be continued with other settings: "
+                f"The run {shown(directory.name)} cannot be continued with other settings: "
                 f"{'; '.join(found)}. Leave these options out, or start a new run with another "
                 "--name."
             )
         if request.sources:
             check_same_text(request.read(run.cleaning), run, directory)
+        check_begun(directory)
         check_ids(run, directory)
         check_division(run.train, replicas)
         check_memory(run.model, run.train, len(run.vocabulary), workers)
@@ -218,30 +250,49 @@ def earlier_run(
         yield directory, run
 
 
+def check_begun(directory: RunDirectory) -> None:
+    """Refuse to begin a run again whose model or log would be replaced."""
+    if has_state(directory.state):
+        return
+    log = directory.log
+    if os.path.lexists(directory.model) or (log.exists() and log.stat().st_size):
+        raise TextgenError(
+            f"The run {shown(directory.path)} was trained, but its state is missing, so it cannot "
+            "be continued. Train it again with --overwrite, or start a new run with another --name."
+        )
+
+
 def earlier_path(name: str | None, root: Path) -> Path:
     """The folder of the run `name`, or of the one that was saved last."""
     if name is not None:
-        if RunDirectory(root / name).settings.is_file():
+        if is_run(root / name):
             return root / name
         raise TextgenError(f"There is no run {shown(root / name)} to continue. Leave out --resume.")
-    found = sorted(
-        (path for path in root.glob("[!.]*") if RunDirectory(path).settings.exists()),
-        key=lambda path: max(other.stat().st_mtime_ns for other in path.iterdir()),
-    )
+    found = sorted(filter(is_run, root.glob("[!.]*")), key=last_change)
     if not found:
         raise TextgenError(f"There is no run in {shown(root)} to continue. Leave out --resume.")
     return found[-1]
+
+
+def last_change(folder: Path) -> int:
+    """When a file in a folder was last written, in nanoseconds; it may be written to now."""
+    times = [0]
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                times.append(path.lstat().st_mtime_ns)
+    return max(times)
 
 
 def check_same_text(chunks: Iterable[str], run: Run, directory: RunDirectory) -> None:
     """Refuse to continue a run with another text."""
     digest, characters = hashlib.sha256(), 0
     for chunk in chunks:
-        digest.update(chunk.encode("utf-8", "surrogatepass"))
+        digest.update(chunk.encode())
         characters += len(chunk)
     if digest.hexdigest() != run.sha256:
         raise TextgenError(
-            f"The run {directory.name} was started with another text "
+            f"The run {shown(directory.name)} was started with another text "
             f"({run.characters:,} characters, sha256 {run.sha256[:12]}; this one has "
             f"{characters:,}, {digest.hexdigest()[:12]}). "
             "Leave out the source, or start a new run with another --name."
@@ -275,5 +326,5 @@ def text_sha256(path: Path, run: Run) -> str | None:
         block = ids[start : start + VERIFY_BLOCK]
         if int(block.max()) >= len(run.vocabulary):
             return None
-        digest.update(run.vocabulary.decode(block).encode("utf-8", "surrogatepass"))
+        digest.update(run.vocabulary.decode(block).encode())
     return digest.hexdigest()

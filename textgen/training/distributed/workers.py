@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from textgen.errors import TextgenError
+from textgen.messages import shown
 from textgen.storage.run import read_run
 from textgen.storage.run_folder import RunDirectory
 from textgen.text.encoding import open_ids
@@ -81,8 +82,8 @@ def _copy(description: bytes, request: Request) -> Opened:
             return directory, run, open_ids(directory.text, len(run.vocabulary))
         if request.resume and not request.sources:
             raise TextgenError(
-                f"The text of the run {directory.name} is not here. Name the same source as on "
-                "the chief, or let the workers share the folder."
+                f"The text of the run {shown(directory.name)} is not here. Name the same source as "
+                "on the chief, or let the workers share the folder."
             )
         encoded = encode(request.read(run.cleaning), folder)
         if encoded.sha256 != run.sha256:

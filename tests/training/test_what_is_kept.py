@@ -1,0 +1,99 @@
+"""What a run keeps when files of it are missing, and when it is stopped at a bad moment."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from support.killing import contents
+from support.training import train
+
+from textgen.errors import TextgenError
+from textgen.messages import notes_to
+from textgen.storage.model_file import load_model, write_model
+from textgen.storage.run_folder import RunDirectory
+from textgen.storage.state import previous_path
+from textgen.training.callbacks import MOST_LOG, Log
+from textgen.training.model import keras_archive
+from textgen.training.progress import MAX_LOG, Progress
+
+TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 3}
+
+
+class StopIn(keras.callbacks.Callback):
+    """Ends training as Ctrl-C does in a program, when the second hold-out is measured."""
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        if logs is not None and self.model.optimizer.iterations > 30:
+            raise KeyboardInterrupt
+
+
+def forget_state(run: RunDirectory) -> None:
+    """Delete all that resuming needs."""
+    run.state.unlink()
+    previous_path(run.state).unlink()
+
+
+def test_a_run_stopped_while_measuring_ends_like_one_that_was_not(
+    tmp_path: Path, story: str
+) -> None:
+    """Its log too: the learning rate of a row is that of the step before it."""
+    train(tmp_path, "whole", story[:4000], **TINY)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, "broken", story[:4000], StopIn(), **TINY)
+    train(tmp_path, "broken", None)
+    assert contents(RunDirectory(tmp_path / "broken")) == contents(RunDirectory(tmp_path / "whole"))
+
+
+def test_a_run_without_its_state_is_not_begun_again(tmp_path: Path, story: str) -> None:
+    run = train(tmp_path, "x", story[:4000], **TINY).directory
+    forget_state(run)
+    before = run.model.read_bytes(), run.log.read_bytes()
+    with pytest.raises(TextgenError, match="its state is missing"):
+        train(tmp_path, "x", None, epochs=5)
+    assert (run.model.read_bytes(), run.log.read_bytes()) == before
+
+
+def test_a_run_that_was_stopped_before_its_first_state_begins_again(
+    tmp_path: Path, story: str
+) -> None:
+    run = train(tmp_path, "x", story[:4000], **TINY).directory
+    forget_state(run)
+    run.model.unlink()
+    run.log.write_text("")
+    assert train(tmp_path, "x", None).progress.evaluations == 3
+
+
+def test_a_model_is_never_replaced_by_a_worse_one(tmp_path: Path, story: str) -> None:
+    run = train(tmp_path, "x", story[:4000], **TINY).directory
+    model = load_model(run.model)
+    better = replace(model, provenance=model.provenance | {"val_loss": 0.5})
+    write_model(run.model, better, keras_archive(model.config, len(model.vocabulary)))
+    before = run.model.read_bytes()
+    assert train(tmp_path, "x", None, epochs=6).progress.evaluations == 6
+    assert run.model.read_bytes() == before
+
+
+def test_the_model_of_a_finished_run_is_written_again(tmp_path: Path, story: str) -> None:
+    run = train(tmp_path, "x", story[:4000], **TINY).directory
+    before = load_model(run.model)
+    run.model.unlink()
+    notes: list[str] = []
+    with notes_to(notes.append):
+        train(tmp_path, "x", None)
+    assert any("model.keras was missing" in note for note in notes)
+    again = load_model(run.model)
+    assert all((again.weights[name] == array).all() for name, array in before.weights.items())
+    assert again.provenance["val_loss"] == before.provenance["val_loss"]
+
+
+def test_a_log_of_very_many_evaluations_is_thinned(tmp_path: Path) -> None:
+    """So that a state with it can be read again."""
+    row = "1,1.0,40,2.5,3.1,3.0,0.005,21000.0\n"
+    progress = Progress(log="heading\n" + row * (MOST_LOG // len(row)))
+    log = Log(tmp_path / "log.csv", progress, lambda: {"passes": 2.0})
+    log.on_epoch_end(7)
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("heading", "8,2.0")
+    assert MOST_LOG / 3 < len(progress.log) < MOST_LOG < MAX_LOG
