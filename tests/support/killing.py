@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import TestCase
@@ -69,7 +70,8 @@ class Trainer:
         """Let the run end, in this process."""
         given = GIVEN | self.given
         with chdir(self.folder):
-            train(Request(SOURCES, self.name, resume=True, given=given), save_seconds=0.05)
+            request = Request(SOURCES, self.name, given=given)
+            train(replace(request, **{self.how: True}), save_seconds=0.05)
 
     def began(self) -> int:
         """Changes when a process begins to train, after start-up: it writes log.csv then."""

@@ -178,8 +178,8 @@ def xz_bits(train_text: str, holdout_text: str) -> float:
     copy from the training text as a model may learn from it. The resolution is 4 bytes,
     to which xz pads.
     """
-    seen = train_text.encode("utf-8", "surrogatepass")
-    both = seen + holdout_text.encode("utf-8", "surrogatepass")
+    seen = train_text.encode()
+    both = seen + holdout_text.encode()
     preset = 9 | lzma.PRESET_EXTREME
     growth = len(lzma.compress(both, preset=preset)) - len(lzma.compress(seen, preset=preset))
     return 8 * growth / len(holdout_text)

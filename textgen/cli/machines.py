@@ -16,7 +16,7 @@ from textgen.training.stopping import Stopping
 if TYPE_CHECKING:
     from textgen.training.distributed.devices import Devices
 
-MOST_DEVICES = 256
+MOST_DEVICES = 16
 
 
 class DeviceCount(click.ParamType):

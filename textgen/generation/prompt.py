@@ -18,6 +18,8 @@ from textgen.generation.relatives import as_known
 from textgen.messages import shown
 from textgen.storage.model_file import Model
 
+MAX_PROMPT = 16_000_000  # bytes of a file with prompts
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -130,15 +132,21 @@ def read_utf8(path: str, name: str) -> str:
         name: what messages call it.
 
     Raises:
-        TextgenError: it cannot be read, or is not UTF-8.
+        TextgenError: it cannot be read, is too long, or is not UTF-8.
     """
     try:
         if path != "-":
-            data = Path(path).read_bytes()
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_PROMPT + 1)
         elif sys.stdin is None:
             raise TextgenError("stdin is closed. Give the prompt with -p.")
         else:
-            data = sys.stdin.buffer.read()
+            data = sys.stdin.buffer.read(MAX_PROMPT + 1)
+        if len(data) > MAX_PROMPT:
+            raise TextgenError(
+                f"{name} is longer than {MAX_PROMPT:,} bytes. Give a part of it, such as with "
+                "tail -c."
+            )
         refuse_other_formats(data[:LONGEST], name)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,14 @@ from textgen.config import PRESETS, Cleaning, ModelConfig, Preset, TrainConfig
 from textgen.corpus.sources import open_sources, source_names, source_stem
 from textgen.errors import TextgenError
 from textgen.storage.model_file import check_size
-from textgen.storage.run import Run, check_length, check_memory, holdout_characters
+from textgen.storage.run import (
+    MOST_SOURCES,
+    Run,
+    check_length,
+    check_memory,
+    check_time,
+    holdout_characters,
+)
 from textgen.storage.run_folder import ROOT
 from textgen.text.encoding import EncodedText, open_ids
 from textgen.training import recipe
@@ -111,6 +118,7 @@ def plan(
     check_size(model, size)
     check_division(train, replicas)
     check_memory(model, train, size, workers)
+    check_time(model, train, size)
     run = Run(
         preset=request.preset or "default",
         model=model,
@@ -120,10 +128,17 @@ def plan(
         vocabulary=encoded.vocabulary,
         characters=encoded.characters,
         sha256=encoded.sha256,
-        corpus=tuple(source_names(request.texts)),
+        corpus=kept_names(source_names(request.texts)),
         baselines=measured_baselines(ids, encoded, train),
     )
     return run, budget.line(model, train) if budget else None
+
+
+def kept_names(names: list[str]) -> tuple[str, ...]:
+    """The names of the sources that a run keeps."""
+    if len(names) <= MOST_SOURCES:
+        return tuple(names)
+    return (*names[: MOST_SOURCES - 1], f"{len(names) - MOST_SOURCES + 1:,} more")
 
 
 def measured_baselines(ids: Path, encoded: EncodedText, train: TrainConfig) -> dict[str, float]:
