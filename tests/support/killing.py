@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import chdir
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import TestCase
@@ -70,8 +69,9 @@ class Trainer:
         """Let the run end, in this process."""
         given = GIVEN | self.given
         with chdir(self.folder):
-            request = Request(SOURCES, self.name, given=given)
-            train(replace(request, **{self.how: True}), save_seconds=0.05)
+            resume = self.how == "resume"
+            request = Request(SOURCES, self.name, resume, not resume, given=given)
+            train(request, save_seconds=0.05)
 
     def began(self) -> int:
         """Changes when a process begins to train, after start-up: it writes log.csv then."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +15,7 @@ from textgen.cli.pipe import TextPipe
 from textgen.cli.settings import Finite, Whole
 from textgen.cli.terminal import json_line, note_on_stderr, one_blas_thread
 from textgen.errors import TextgenError
+from textgen.messages import quoted
 
 if TYPE_CHECKING:
     from textgen.generation.sampling import Sample
@@ -281,11 +281,11 @@ def _only_model(words: tuple[str, ...], model: str | None, prompt: str) -> str |
         return model
     unquoted = " ".join((prompt, *words))
     if prompt and (len(words) > 1 or not _is_model(words[0])):
-        raise click.UsageError(f"A prompt of several words needs quotes: -p {quote(unquoted)}")
+        raise click.UsageError(f"A prompt of several words needs quotes: -p {quoted(unquoted)}")
     if len(words) > 1:
         raise click.UsageError(f"Name one model, not {len(words)}. A prompt comes after -p.")
     if model is not None:
-        raise click.UsageError(f"Name one model: -m {quote(model)} or {quote(words[0])}.")
+        raise click.UsageError(f"Name one model: -m {quoted(model)} or {quoted(words[0])}.")
     return words[0]
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from shlex import quote
 from typing import IO, BinaryIO
 
 from textgen.config import Cleaning
@@ -21,7 +20,7 @@ from textgen.corpus.cleaning import Cleaner, cleaner
 from textgen.corpus.decoding import check_encoding, decode
 from textgen.corpus.licence import without_licence
 from textgen.errors import TextgenError
-from textgen.messages import shown
+from textgen.messages import quoted, shown
 
 BLOCK = 1 << 18
 STDIN = "-"
@@ -237,7 +236,7 @@ def _path(path: str) -> Source:
     if re.match(r"https?://", path):
         raise TextgenError(
             f"{shown(path)} is an address: download the text first, for example with "
-            f"curl -Lo text.txt {quote(path)}"
+            f"curl -Lo text.txt {quoted(path)}"
         )
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 (for Path, an empty name is a folder)

@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.config import Cleaning, ModelConfig, SampleConfig
 from textgen.errors import TextgenError
-from textgen.messages import shown
+from textgen.messages import quoted, shown
 from textgen.storage import archive, schema
 from textgen.storage.atomic import atomic_write
 from textgen.storage.keras_archive import FLOAT, WEIGHTS, KerasArchive
@@ -111,7 +110,7 @@ def load_model(path: str | Path) -> Model:
 def _reason(path: Path, reason: Refused) -> str:
     """Why a file is no model, and what to do."""
     if _is_text(path):
-        return f" but a text. Train one on it: textgen train {quote(str(path))}"
+        return f" but a text. Train one on it: textgen train {quoted(str(path))}"
     return f": {reason}. Copy it again from its source, or train a new one."
 
 
