@@ -12,12 +12,12 @@ PREFIX = "TEXTGEN_"
 OTHERS = ("TEXTGEN_CAT_URL",)  # variables that are no option
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question with the nearest known word, after a blank; or nothing."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the nearest known name, after a blank; or nothing."""
     from difflib import get_close_matches  # not needed where nothing is wrong
 
-    words = list(known)
-    near = [one for one in words if one.startswith(word)] or get_close_matches(word, words, n=1)
+    names = list(known)
+    near = [one for one in names if one.startswith(name)] or get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]}?" if near else ""
 
 
@@ -38,7 +38,7 @@ def note_unknown_variables(command: click.Command, commands: Iterable[str]) -> N
     others = tuple(f"{PREFIX}{name}_".upper() for name in commands if name != command.name)
     for name in sorted(os.environ.keys() - {*known, *OTHERS}):
         if name.startswith(PREFIX) and not name.startswith(others):
-            note_on_stderr(f"{name} is no variable of textgen.{did_you_mean(name, known)}")
+            note_on_stderr(f"textgen has no variable {name}.{did_you_mean(name, known)}")
 
 
 def blame_variable(error: click.BadParameter) -> None:

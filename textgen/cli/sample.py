@@ -1,19 +1,17 @@
 """`textgen sample`: text from a trained model, as fast as it can be read."""
 
-import math
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
-from textgen.cli.settings import Finite, Whole
 from textgen.cli.terminal import json_line, note_on_stderr, one_blas_thread
+from textgen.cli.values import Finite, Length, OnlyOne, Temperatures, Whole, as_utf8, only_prompt
 from textgen.errors import TextgenError
 from textgen.messages import quoted
 
@@ -24,63 +22,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 HOT = 2.0  # a temperature above this writes noise
 NO_END = -1  # the length of a text that only a stop text or the end of a unit ends
-
-
-class Temperatures(click.ParamType):
-    """One temperature, or several separated by commas, each at least 0."""
-
-    name = "number[,number...]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """The numbers; a usage error for anything else."""
-        try:
-            numbers = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a number, nor several separated by commas.", param, ctx)
-        if not all(number >= 0 and math.isfinite(number) for number in numbers):
-            self.fail(f"{value!r} is not at least 0 and finite.", param, ctx)
-        return numbers
-
-
-class Length(click.ParamType):
-    """A number of characters, or -1 for no end."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; a usage error for anything else."""
-        number = Whole().convert(value, param, ctx)
-        if number < 1 and number != -1:
-            self.fail(f"{number} is neither at least 1 nor -1 (no end).", param, ctx)
-        return number
-
-
-def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Arguments as UTF-8, whatever the locale: Python decodes them by the locale."""
-    if isinstance(value, tuple):
-        return tuple(as_utf8(ctx, param, item) for item in value)
-    try:
-        return os.fsencode(value).decode()
-    except UnicodeError:
-        return value
-
-
-class OnlyOne(click.Option):
-    """An option whose callback gets all its values, to refuse a second one."""
-
-    def value_from_envvar(self, ctx: click.Context) -> Any:
-        """The variable as one value, blanks and all."""
-        value = self.resolve_envvar_value(ctx)
-        return None if value is None else (value,)
-
-
-def only_prompt(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> str:
-    """The prompt, or an empty text; a usage error for a second one."""
-    if len(value) > 1:
-        raise click.UsageError("-p is given twice. For many prompts: --prompts FILE, one a line.")
-    return as_utf8(ctx, param, value[0]) if value else ""
 
 
 @click.command()
@@ -307,8 +248,8 @@ def _note_temperatures(temperatures: Sequence[float]) -> None:
         note_on_stderr(f"Temperatures {both}. For one, write {first:g}.{others[0]:g}.")
     elif max(temperatures) > HOT:
         note_on_stderr(
-            f"At temperature {max(temperatures):g} hardly anything is likelier than anything "
-            "else. Usual are 0.3 to 1.2."
+            f"At temperature {max(temperatures):g} the text is mostly noise. "
+            "Usual temperatures are 0.3 to 1.2."
         )
 
 
