@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from support.small_run import STORY
 
-from textgen.analysis.copying import SEGMENT, Copying, line_at, measure_copying
+from textgen.analysis.copying import (
+    SEGMENT,
+    Copying,
+    count_copied_lines,
+    line_at,
+    measure_copying,
+)
 from textgen.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("".join(sorted(set(STORY))))
@@ -71,3 +77,15 @@ def test_a_place_is_named_by_its_line() -> None:
     assert line_at(ids, place, VOCABULARY) == TRAIN[:place].count("\n") + 1
     assert line_at(ids, 0, VOCABULARY) == 1
     assert line_at(np.zeros(9, np.uint8), 5, Vocabulary("ab")) is None
+
+
+def test_whole_lines_are_counted_but_for_short_and_cut_ones() -> None:
+    lines = [line for line in TRAIN.split("\n")[:-1] if len(line.strip()) >= 20][:3]
+    own = "a line that nobody has ever written before"
+    texts = [
+        "\n".join(["cut " + lines[0], lines[0], own, "Oh!", "", "  " + lines[1], lines[2]]),
+        "\n".join(["", lines[1], lines[1] + " and more", ""]),
+    ]
+    train = VOCABULARY.encode(TRAIN)
+    assert count_copied_lines(texts, train, VOCABULARY) == (5, 3)
+    assert count_copied_lines(["", "one line"], train, VOCABULARY) == (0, 0)

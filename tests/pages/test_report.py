@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,16 +13,19 @@ import pytest
 from support.browser import CHROMIUM, browse
 from support.commands import invoke_in, invoke_textgen
 from support.small_run import HOLDOUT, STORY, TEXT, make_run
+from support.tiny import write_tiny
 
-from textgen.analysis.cells import PROPERTIES, inside_quotes, tied_cells
+from textgen.analysis.neurons import PROPERTIES, inside_quotes, tied_neurons
 from textgen.config import ModelConfig
 from textgen.generation.network import Network
 from textgen.pages.plots import Line, line_plot
 from textgen.pages.report import corpus_facts, read_log, read_samples
+from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunText
 from textgen.text.vocabulary import Vocabulary
 
 LAST = ModelConfig(cell="gru", units=(10,), seq_length=12, targets="last")
+RNN = ModelConfig(cell="rnn", units=(5, 4))
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&\n"
 
 
@@ -42,6 +47,17 @@ class Page(HTMLParser):
         self.text += data
 
 
+def following_capitals(
+    weights: Mapping[str, np.ndarray], vocabulary: Vocabulary
+) -> dict[str, np.ndarray]:
+    """An RNN's weights whose neuron 1:4 is below 0 for capitals and above 0 for all others."""
+    made = {name: weight.copy() for name, weight in weights.items()}
+    capital = np.array([c.isupper() for c in vocabulary.characters])
+    made["layer_0/kernel"][:, 3] = np.where(capital, -2, 2)
+    made["layer_0/recurrent_kernel"][:, 3] = 0
+    return made
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with one run and its report, made once."""
@@ -61,7 +77,7 @@ def page(folder: Path) -> Page:
 
 def test_a_report_has_all_its_parts(page: Page) -> None:
     headings = ["How it learned", "What it wrote as it learned", "What surprises it"]
-    headings += ["What its cells follow", "Does it copy?", "The corpus", "Where it comes from"]
+    headings += ["What its neurons follow", "Does it copy?", "The corpus", "Where it comes from"]
     places = [page.text.index(heading) for heading in headings]
     assert places == sorted(places)
     assert "The model is no better than a" in page.text
@@ -69,6 +85,36 @@ def test_a_report_has_all_its_parts(page: Page) -> None:
     assert "5e" * 32 in page.text
     for name in ("uniform", "unigram", "gram"):
         assert name in page.text
+
+
+def test_a_neuron_that_follows_a_property_loosely_is_no_finding(page: Page) -> None:
+    (loose,) = re.findall(r"No single neuron follows (.*)\.", page.text)
+    weak = re.findall(r"\((-?[\d.]+) at best\)", loose)
+    assert len(weak) == len(PROPERTIES)
+    assert all(abs(float(correlation)) <= 0.5 for correlation in weak)
+    assert "textgen inspect" not in page.text
+
+
+def test_a_neuron_that_follows_a_property_is_shown(tmp_path: Path) -> None:
+    run = make_run(tmp_path, config=RNN)
+    model = load_model(run.model)
+    weights = following_capitals(model.weights, model.vocabulary)
+    write_tiny(run.model, replace(model, weights=weights))
+    assert invoke_in(tmp_path, "report", "-o", "page.html").returncode == 0
+    text = Page((tmp_path / "page.html").read_text("utf-8")).text
+    assert re.findall(r"(.*): neuron (\d+:\d+)", text) == [("capital letters", "1:4")]
+    assert "textgen inspect --model echo --neuron 1:4 FILE" in text
+    (loose,) = re.findall(r"No single neuron follows (.*)\.", text)
+    assert "capital letters" not in loose
+    assert loose.count("at best") == len(PROPERTIES) - 1
+
+
+def test_copied_lines_are_counted_beside_the_holdouts(page: Page) -> None:
+    assert "whole lines" in page.text
+    counts = re.findall(r"(\d+) of (\d+)", page.text[page.text.index("whole lines") :])
+    assert len(counts) == 2
+    assert all(int(copied) <= int(lines) for copied, lines in counts)
+    assert int(counts[1][1]) > 40
 
 
 def test_the_samples_are_those_of_the_run(page: Page) -> None:
@@ -96,7 +142,7 @@ def test_the_report_of_a_window_model(tmp_path: Path) -> None:
     make_run(tmp_path, config=LAST)
     result = invoke_in(tmp_path, "report", "echo", "-o", "page.html")
     assert result.returncode == 0, result.stderr
-    assert "What its cells follow" in (tmp_path / "page.html").read_text("utf-8")
+    assert "What its neurons follow" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_corpus_that_holds_markup_stays_text(tmp_path: Path) -> None:
@@ -175,31 +221,30 @@ def test_places_in_the_line_and_in_the_word() -> None:
     assert PROPERTIES["place in the word"]("ab, c").tolist() == [1, 2, 0, 0, 1]
 
 
-def test_a_cell_that_was_built_to_follow_capitals_is_found() -> None:
+def test_a_neuron_that_was_built_to_follow_capitals_is_found() -> None:
     text = STORY[:6000]
     vocabulary = Vocabulary("".join(sorted(set(text))))
-    config = ModelConfig(cell="rnn", units=(5, 4))
+    config = RNN
     generator = np.random.default_rng(2)
     shapes = config.weight_shapes(len(vocabulary))
     weights = {n: generator.normal(0, 0.3, s).astype("f4") for n, s in shapes.items()}
-    capital = np.array([c.isupper() for c in vocabulary.characters])
-    weights["layer_0/kernel"][:, 3] = np.where(capital, -2, 2)
-    weights["layer_0/recurrent_kernel"][:, 3] = 0
-    ties = tied_cells(Network(config, weights), vocabulary.encode(text), text)
+    weights = following_capitals(weights, vocabulary)
+    ties = tied_neurons(Network(config, weights), vocabulary.encode(text), text)
     (tie,) = [tie for tie in ties if tie.name == "capital letters"]
     assert (tie.neuron.layer, tie.neuron.unit) == (1, 4)
     assert tie.correlation < -0.99
+    assert not tie.weak
     assert any(character.isupper() for character in tie.text)
     assert len(tie.values) == len(tie.text)
 
 
-def test_a_text_without_a_property_has_no_cell_for_it() -> None:
+def test_a_text_without_a_property_has_no_neuron_for_it() -> None:
     text = "only small letters here " * 100
     vocabulary = Vocabulary("".join(sorted(set(text))))
     config = ModelConfig(units=(4,))
     shapes = config.weight_shapes(len(vocabulary))
     network = Network(config, {name: np.full(s, 0.1, "f4") for name, s in shapes.items()})
-    names = {tie.name for tie in tied_cells(network, vocabulary.encode(text), text)}
+    names = {tie.name for tie in tied_neurons(network, vocabulary.encode(text), text)}
     assert names == {"place in the word", "vowels"}
 
 

@@ -1,16 +1,19 @@
 """What a text shares, character by character, with the training text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from textgen.corpus.chunks import whole_lines
 from textgen.generation.ngrams import NgramIndex
 from textgen.text.vocabulary import Vocabulary
 
 # Lengths of the n-grams whose share is measured, and training text searched at a time.
 LENGTHS = (10, 20, 40)
 SEGMENT = 1 << 22
+# Shorter lines, such as "Exit." or the name of a speaker, are the same by chance.
+SHORTEST_LINE = 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,28 @@ def measure_copying(
         # A shared run has shared runs of all shorter lengths: double, then bisect.
         n = min(2 * longest, (longest + absent) // 2)
     return Copying(longest, *places, shares)
+
+
+def count_copied_lines(
+    texts: Sequence[str], train_ids: np.ndarray, vocabulary: Vocabulary
+) -> tuple[int, int]:
+    """Count the whole lines of texts, and those that stand in a training text as they are.
+
+    Args:
+        texts: their first and last lines may be cut, and do not count.
+        train_ids: the training text (characters,), a memory map if need be.
+        vocabulary: of both.
+
+    Returns:
+        How many lines count, and how many of them are copied.
+    """
+    lines = [line.strip() for text in texts for line in text.split("\n")[1:-1]]
+    long = [line for line in lines if len(line) >= SHORTEST_LINE]
+    wanted, copied = set(long), set[str]()
+    segments = (part for _, part in _segments(train_ids, 1, SEGMENT))
+    for piece in whole_lines(map(vocabulary.decode, segments)):
+        copied |= wanted.intersection(map(str.strip, piece.split("\n")))
+    return len(long), sum(line in copied for line in long)
 
 
 def line_at(train_ids: np.ndarray, place: int, vocabulary: Vocabulary) -> int | None:

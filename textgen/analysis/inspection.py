@@ -1,4 +1,4 @@
-"""What the model expected at each character of a text, and what one of its cells did there."""
+"""What the model expected at each character of a text, and what one of its neurons did there."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ NO_GUESS = -1
 
 @dataclass(frozen=True)
 class Neuron:
-    """One cell of a network: the layer and the unit, both counted from 1."""
+    """One neuron of a network: the layer and the unit, both counted from 1."""
 
     layer: int
     unit: int
@@ -34,7 +34,7 @@ class Neuron:
         """Read `L:N`.
 
         Raises:
-            TextgenError: it is not two numbers, or the network has no such cell.
+            TextgenError: it is not two numbers, or the network has no such neuron.
         """
         layer, _, unit = text.partition(":")
         if not (layer.isdecimal() and unit.isdecimal()):
@@ -64,8 +64,8 @@ class Passage:
             has nothing to go by.
         guesses: ids (characters, top) of what was likeliest, best first; -1 for none.
         chances: the probabilities (characters, top) of those.
-        activity: the cell's value (characters,) from -1 to 1 after reading the character;
-            NaN where there is none. None if no cell was asked for.
+        activity: the neuron's value (characters,) from -1 to 1 after reading the character;
+            NaN where there is none. None if none was asked for.
     """
 
     text: str
@@ -89,7 +89,7 @@ def inspect(
         vocabulary: its characters.
         chunks: the text, cleaned as the model wants it.
         top: how many guesses to keep for each character, fewer if the vocabulary is smaller.
-        neuron: the cell to watch, if any.
+        neuron: the one to watch, if any.
     """
     top = min(top, len(vocabulary))
     dtype = np.dtype([("bits", "f8"), ("guesses", "i4", (top,)), ("chances", "f4", (top,))])
@@ -100,8 +100,8 @@ def inspect(
         both = np.empty(len(ids), [("guess", dtype), ("activity", "f4")])
         both["guess"] = holdout_measure(network, ids, partial(_guess, dtype), missing)
         if neuron is not None:
-            cell = slice(neuron.unit - 1, neuron.unit)
-            both["activity"] = activity(network, ids, neuron.layer - 1, cell)[:, 0]
+            unit = slice(neuron.unit - 1, neuron.unit)
+            both["activity"] = activity(network, ids, neuron.layer - 1, unit)[:, 0]
         return both
 
     for text, known, found in along(gather(chunks, BLOCK), network.config, vocabulary, measure):
@@ -129,9 +129,9 @@ def _guess(dtype: np.dtype, logits: np.ndarray, targets: np.ndarray) -> np.ndarr
 
 
 def activity(
-    network: Network, ids: np.ndarray, layer: int, cells: slice = slice(None)
+    network: Network, ids: np.ndarray, layer: int, units: slice = slice(None)
 ) -> np.ndarray:
-    """What cells of a layer hold after each character has been read.
+    """What neurons of a layer hold after each character has been read.
 
     The text is read as for a hold-out's loss: in pieces warmed on the text before them,
     or each character as the last one of its window.
@@ -140,25 +140,25 @@ def activity(
         network: the model.
         ids: the text (characters,).
         layer: counted from 0.
-        cells: which units of the layer.
+        units: which of the layer's.
 
     Returns:
-        (characters, cells) float32 from -1 to 1: tanh of an LSTM's cell state, else the
+        (characters, units) float32 from -1 to 1: tanh of an LSTM's cell state, else the
         output; NaN for characters that end no whole window.
     """
-    width = len(range(*cells.indices(network.config.units[layer])))
+    width = len(range(*units.indices(network.config.units[layer])))
     values = np.full((len(ids), width), np.nan, np.float32)
     if len(ids) < 2:
         return values
     if network.config.targets == "last":
-        _activity_of_windows(network, ids, layer, cells, values)
+        _activity_of_windows(network, ids, layer, units, values)
     else:
-        _activity_of_pieces(network, ids, layer, cells, values)
+        _activity_of_pieces(network, ids, layer, units, values)
     return values
 
 
 def _activity_of_pieces(
-    network: Network, ids: np.ndarray, layer: int, cells: slice, values: np.ndarray
+    network: Network, ids: np.ndarray, layer: int, units: slice, values: np.ndarray
 ) -> None:
     place = 0
     for batch in holdout_batches(ids, network.config.seq_length, "every", ROWS):
@@ -170,14 +170,14 @@ def _activity_of_pieces(
         seen = np.empty((*read.shape, values.shape[1]), np.float32)
         for time in range(read.shape[1]):
             network.step(read[:, time], state)
-            seen[:, time] = _values(network.config, state, layer)[:, cells]
+            seen[:, time] = _values(network.config, state, layer)[:, units]
         found = seen[wanted]
         values[place : place + len(found)] = found
         place += len(found)
 
 
 def _activity_of_windows(
-    network: Network, ids: np.ndarray, layer: int, cells: slice, values: np.ndarray
+    network: Network, ids: np.ndarray, layer: int, units: slice, values: np.ndarray
 ) -> None:
     length = network.config.seq_length
     if len(ids) < length:
@@ -188,7 +188,7 @@ def _activity_of_windows(
         state = network.zero_state(len(rows))
         network.run(rows, state)
         start = first + length - 1
-        values[start : start + len(rows)] = _values(network.config, state, layer)[:, cells]
+        values[start : start + len(rows)] = _values(network.config, state, layer)[:, units]
 
 
 def _values(config: ModelConfig, state: State, layer: int) -> np.ndarray:

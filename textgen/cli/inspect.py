@@ -102,21 +102,21 @@ def inspect(
 
     path = find_model(model)
     loaded = load_model(path)
-    cell = Neuron.parse(neuron, loaded.config) if neuron else None
+    watched = Neuron.parse(neuron, loaded.config) if neuron else None
     network = Network(loaded.config, dict(loaded.weights))
     chunks = open_sources([file], loaded.cleaning, encoding, keep_boilerplate)
     if html:
         chunks = first_characters(chunks, PAGE_LIMIT)
     guesses = GUESSES if html else top or 0
-    passages = inspect_text(network, loaded.vocabulary, chunks, guesses, cell)
+    passages = inspect_text(network, loaded.vocabulary, chunks, guesses, watched)
     if html:
-        write_page(html, file, model_name(path), loaded, passages, cell)
+        write_page(html, file, model_name(path), loaded, passages, watched)
     elif top or numbers:
         show_rows(passages, loaded, colours_wanted(color))
     elif colours_wanted(color):
-        show_colours(passages, cell)
+        show_colours(passages, watched)
     else:
-        show_digits(passages, cell)
+        show_digits(passages, watched)
 
 
 def colours_wanted(color: str) -> bool:
@@ -139,14 +139,14 @@ def first_characters(chunks: Iterator[str], limit: int) -> Iterator[str]:
 
 
 def values_of(passage: "Passage") -> "np.ndarray":
-    """What the characters are coloured by: the cell's activity, else bits."""
+    """What the characters are coloured by: the neuron's activity, else bits."""
     return passage.bits if passage.activity is None else passage.activity
 
 
-def show_colours(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
+def show_colours(passages: "Iterator[Passage]", neuron: "Neuron | None") -> None:
     """The text in colours, and a legend."""
-    scale = ACTIVITY if cell else SURPRISE
-    say(legend(scale, cell), color=True)
+    scale = ACTIVITY if neuron else SURPRISE
+    say(legend(scale, neuron), color=True)
     for passage in passages:
         say(coloured(passage.text, values_of(passage), scale), newline=False, color=True)
     say("")
@@ -183,9 +183,9 @@ def colour_code(colour: tuple[int, int] | None) -> str:
     return f"\x1b[38;5;{colour[0]};48;5;{colour[1]}m" if colour else ""
 
 
-def legend(scale: Scale, cell: "Neuron | None") -> str:
+def legend(scale: Scale, neuron: "Neuron | None") -> str:
     """One line that shows the colours with their ranges."""
-    parts = ["neuron " + str(cell) if cell else "bits"]
+    parts = ["neuron " + str(neuron) if neuron else "bits"]
     for (low, colour), following in zip(scale, [*scale[1:], None], strict=True):
         if low == 21.0:
             label = "unknown"
@@ -198,12 +198,12 @@ def legend(scale: Scale, cell: "Neuron | None") -> str:
     return " ".join(parts)
 
 
-def show_digits(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
+def show_digits(passages: "Iterator[Passage]", neuron: "Neuron | None") -> None:
     """The text with a line of digits under each line; the newline's digit is the last one."""
     import numpy as np
 
-    if cell:
-        say(f"neuron {cell}: 0 is -1, 9 is 1")
+    if neuron:
+        say(f"neuron {neuron}: 0 is -1, 9 is 1")
     else:
         say("bits of each character, rounded down; 9 means nine or more")
     line, values = "", np.empty(0)
@@ -212,19 +212,19 @@ def show_digits(passages: "Iterator[Passage]", cell: "Neuron | None") -> None:
         values = np.append(values, values_of(passage))
         start = 0
         while (stop := text.find("\n", start) + 1) > 0:
-            show_line(text[start:stop], values[start:stop], cell)
+            show_line(text[start:stop], values[start:stop], neuron)
             start = stop
         line, values = text[start:], values[start:]
     if line:
-        show_line(line, values, cell)
+        show_line(line, values, neuron)
 
 
-def show_line(line: str, values: "np.ndarray", cell: "Neuron | None") -> None:
+def show_line(line: str, values: "np.ndarray", neuron: "Neuron | None") -> None:
     """One line of text and its digits."""
     import numpy as np
 
     shown = printable(line.removesuffix("\n"))
-    scaled = (values + 1) * 5 if cell else values
+    scaled = (values + 1) * 5 if neuron else values
     digits = np.clip(np.nan_to_num(scaled), 0, 9).astype(int)
     marks = "".join(
         " " if np.isnan(value) else str(digit) for value, digit in zip(values, digits, strict=True)
@@ -279,11 +279,11 @@ def write_page(
     name: str,
     model: "Model",
     passages: "Iterator[Passage]",
-    cell: "Neuron | None",
+    neuron: "Neuron | None",
 ) -> None:
     """Write the page."""
     from textgen.pages.pages import inspection_page, write_page
 
-    page = inspection_page(file, name, model.vocabulary, list(passages), cell)
+    page = inspection_page(file, name, model.vocabulary, list(passages), neuron)
     write_page(path, page, named=True)
     warn(f"Wrote {shown(path)}.")

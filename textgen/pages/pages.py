@@ -35,14 +35,14 @@ class Heatmap:
 
     Attributes:
         label: what it shows, for those who do not see it.
-        cells: each character with the name of its colour: `s0` to `s9` for surprisal, `n1`
-            to `n9` and `p1` to `p9` for the activity of a cell below and above 0, `u` for
+        coloured: each character with the name of its colour: `s0` to `s9` for surprisal, `n1`
+            to `n9` and `p1` to `p9` for the activity of a neuron below and above 0, `u` for
             unknown characters.
         data: what the page's script shows of each character; None for nothing.
     """
 
     label: str
-    cells: list[tuple[str, str]]
+    coloured: list[tuple[str, str]]
     data: dict[str, Any] | None
 
 
@@ -123,16 +123,20 @@ def render(template: str, script: str = SCRIPT, styles: tuple[str, ...] = (), **
 
 
 def inspection_page(
-    file: str, model_name: str, vocabulary: Vocabulary, passages: list[Passage], cell: Neuron | None
+    file: str,
+    model_name: str,
+    vocabulary: Vocabulary,
+    passages: list[Passage],
+    neuron: Neuron | None,
 ) -> str:
-    """A page on one text: its surprisal or a cell's activity, and the model's guesses.
+    """A page on one text: its surprisal or a neuron's activity, and the model's guesses.
 
     Args:
         file: the name of the text.
         model_name: the name of the model.
         vocabulary: the model's characters.
         passages: the text, in order.
-        cell: what it is coloured by; None for surprisal.
+        neuron: what it is coloured by; None for surprisal.
     """
     bits = np.concatenate([passage.bits for passage in passages] or [np.empty(0)])
     counted = int(np.count_nonzero(~np.isnan(bits)))
@@ -140,15 +144,15 @@ def inspection_page(
         "inspection.html",
         file=file,
         model_name=model_name,
-        map=heatmap(vocabulary, passages, f"The text of {file}", cell),
+        map=heatmap(vocabulary, passages, f"The text of {file}", neuron),
         characters=len(bits),
         bpc=float(np.nansum(bits)) / counted if counted else None,
-        cell=cell,
+        neuron=neuron,
     )
 
 
 def heatmap(
-    vocabulary: Vocabulary, passages: list[Passage], label: str, cell: Neuron | None = None
+    vocabulary: Vocabulary, passages: list[Passage], label: str, neuron: Neuron | None = None
 ) -> Heatmap:
     """The heat-map of a text, with the guesses at each character.
 
@@ -156,15 +160,15 @@ def heatmap(
         vocabulary: the model's characters.
         passages: the text, in order.
         label: what it shows.
-        cell: what the text is coloured by; None for surprisal.
+        neuron: what the text is coloured by; None for surprisal.
     """
-    cells = []
+    coloured = []
     for passage in passages:
-        if cell is None or passage.activity is None:
+        if neuron is None or passage.activity is None:
             colours = [surprise_colour(bits) for bits in passage.bits.tolist()]
         else:
             colours = activity_colours(passage.activity)
-        cells += list(zip(passage.text, colours, strict=True))
+        coloured += list(zip(passage.text, colours, strict=True))
     data = {
         "vocabulary": list(vocabulary.characters),
         "bits": [known(bits, 2) for passage in passages for bits in passage.bits.tolist()],
@@ -185,7 +189,7 @@ def heatmap(
             for value in passage.activity.tolist()
         ],
     }
-    return Heatmap(label, cells, data)
+    return Heatmap(label, coloured, data)
 
 
 def known(value: float, digits: int) -> float | None:
@@ -201,6 +205,6 @@ def surprise_colour(bits: float) -> str:
 
 
 def activity_colours(values: np.ndarray) -> list[str]:
-    """The colours of a cell's values from -1 to 1."""
+    """The colours of a neuron's values from -1 to 1."""
     steps = np.rint(np.nan_to_num(values) * LEVELS).astype(int).tolist()
     return ["s0" if not step else f"p{step}" if step > 0 else f"n{-step}" for step in steps]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from textgen.analysis.baselines import sentences
-from textgen.analysis.cells import tied_cells
-from textgen.analysis.copying import line_at, measure_copying
+from textgen.analysis.copying import SHORTEST_LINE, count_copied_lines, line_at, measure_copying
 from textgen.analysis.inspection import inspect
+from textgen.analysis.neurons import tied_neurons
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.messages import bits, note, quoted, shown, visible
@@ -27,7 +27,7 @@ from textgen.text.vocabulary import Vocabulary, describe
 
 PASSAGE = 1200  # characters of the heat-map
 GUESSES = 5
-# Characters in which cells are followed; windows cost seq_length steps each.
+# Characters in which neurons are followed; windows cost seq_length steps each.
 FOLLOWED = {"every": 20_000, "last": 2_000}
 WRITTEN = (4, 1000)  # texts, and characters each, that are searched for copies
 WARMTH = 0.8  # their temperature where the model's own is greedy
@@ -97,6 +97,8 @@ class Shared:
         run: that run.
         place: where it stands in the training text.
         shares: of its n-grams, by n.
+        lines: how many whole lines it has that are long enough to count.
+        copied_lines: how many of them stand in the training text as they are.
     """
 
     name: str
@@ -104,15 +106,18 @@ class Shared:
     run: str
     place: str
     shares: dict[int, float | None]
+    lines: int
+    copied_lines: int
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A property, the cell that follows it, and a part of the text in the cell's colours."""
+class Follower:
+    """A property, the neuron that follows it best, and a part of the text in its colours."""
 
     name: str
     neuron: str
     correlation: float
+    weak: bool
     map: Heatmap
 
 
@@ -144,8 +149,9 @@ def report_page(path: Path, model: Model, output: Path) -> str:
         shared=shared_texts(network, model, text) if text else [],
         written=WRITTEN[0] * WRITTEN[1],
         temperature=warmth(model),
+        shortest_line=SHORTEST_LINE,
         map=holdout_map(network, model.vocabulary, text) if text else None,
-        cells=cells(network, model.vocabulary, text) if text else [],
+        ties=followers(network, model.vocabulary, text) if text else [],
         settings=settings(model),
         page=output.parent == path.parent and output.with_name("page.html").is_file(),
     )
@@ -259,16 +265,17 @@ def shared_texts(network: Network, model: Model, text: RunText) -> list[Shared]:
     samples = [Sample(index, warmth(model), length, seed=0) for index in range(count)]
     prompt = model.vocabulary.encode(model.default_prompt)
     settings = Settings(model.vocabulary.characters)
-    written = "".join(whole_texts(network, prompt, samples, settings))
-    holdout = model.vocabulary.decode(text.holdout[: len(written)])
+    written = whole_texts(network, prompt, samples, settings)
+    holdout = [model.vocabulary.decode(text.holdout[: count * length])]
     return [
         shared("text that it writes", written, text, model.vocabulary),
         shared("hold-out, to compare", holdout, text, model.vocabulary),
     ]
 
 
-def shared(name: str, written: str, text: RunText, vocabulary: Vocabulary) -> Shared:
-    """What one text has verbatim from the training text."""
+def shared(name: str, texts: Sequence[str], text: RunText, vocabulary: Vocabulary) -> Shared:
+    """What some texts have verbatim from the training text."""
+    written = "".join(texts)
     found = measure_copying(vocabulary.encode(written), text.train, len(vocabulary))
     line = line_at(text.train, found.train_place, vocabulary)
     return Shared(
@@ -277,6 +284,7 @@ def shared(name: str, written: str, text: RunText, vocabulary: Vocabulary) -> Sh
         written[found.text_place : found.text_place + found.longest],
         f"line {line:,}" if line else f"character {found.train_place + 1:,}",
         found.shares,
+        *count_copied_lines(texts, text.train, vocabulary),
     )
 
 
@@ -287,21 +295,22 @@ def holdout_map(network: Network, vocabulary: Vocabulary, text: RunText) -> Heat
     return heatmap(vocabulary, found, "The beginning of the hold-out")
 
 
-def cells(network: Network, vocabulary: Vocabulary, text: RunText) -> list[Cell]:
-    """The cells that follow properties of the hold-out."""
+def followers(network: Network, vocabulary: Vocabulary, text: RunText) -> list[Follower]:
+    """The neurons that follow properties of the hold-out best."""
     ids = text.holdout[: FOLLOWED[network.config.targets]]
     return [
-        Cell(
+        Follower(
             tie.name,
             str(tie.neuron),
             tie.correlation,
+            tie.weak,
             Heatmap(
                 f"Text in the colours of neuron {tie.neuron}",
                 list(zip(tie.text, activity_colours(tie.values), strict=True)),
                 None,
             ),
         )
-        for tie in tied_cells(network, ids, vocabulary.decode(ids))
+        for tie in tied_neurons(network, ids, vocabulary.decode(ids))
     ]
 
 

@@ -1,6 +1,6 @@
-"""Cells that follow a visible property of the text, such as being inside quotes.
+"""Neurons that follow a visible property of the text, such as being inside quotes.
 
-Karpathy, Johnson and Fei-Fei (2015) found such cells by eye; here the one is taken whose
+Karpathy, Johnson and Fei-Fei (2015) found such neurons by eye; here the one is taken whose
 value after each character correlates best with the property of that character.
 """
 
@@ -13,22 +13,24 @@ from textgen.analysis.inspection import Neuron, activity
 from textgen.generation.network import Network
 
 LETTERS = "aeiouAEIOU"
-# Characters of the strip that shows a cell.
+# Characters of the strip that shows a neuron.
 STRIP = 280
 # A property that fewer characters have, or lack, than this share is not looked for.
 RAREST = 0.002
+# A correlation nearer to 0 is no finding: it explains less than a quarter of the variance.
+WEAKEST = 0.5
 
 
 @dataclass(frozen=True)
 class Tie:
-    """A property and the cell that follows it best.
+    """A property and the neuron that follows it best.
 
     Attributes:
         name: what the property is.
-        neuron: the cell.
-        correlation: of the cell's value with the property, from -1 to 1.
+        neuron: that one.
+        correlation: of its value with the property, from -1 to 1.
         text: a part in which the property changes.
-        values: the cell's values there (characters,).
+        values: its values there (characters,).
     """
 
     name: str
@@ -36,6 +38,11 @@ class Tie:
     correlation: float
     text: str
     values: np.ndarray
+
+    @property
+    def weak(self) -> bool:
+        """Whether the neuron follows the property too loosely to say that it does."""
+        return abs(self.correlation) < WEAKEST
 
 
 def inside_quotes(text: str) -> np.ndarray:
@@ -87,8 +94,8 @@ PROPERTIES: Mapping[str, Callable[[str], np.ndarray]] = {
 }
 
 
-def tied_cells(network: Network, ids: np.ndarray, text: str) -> list[Tie]:
-    """For each property that the text has, the cell that follows it best.
+def tied_neurons(network: Network, ids: np.ndarray, text: str) -> list[Tie]:
+    """For each property that the text has, the neuron that follows it best.
 
     Args:
         network: the model.
@@ -121,7 +128,7 @@ def _varies(values: np.ndarray) -> bool:
 
 
 def _closest(values: np.ndarray, wanted: np.ndarray) -> tuple[int, float]:
-    """The column of values (characters, cells) that correlates best, and how well."""
+    """The column of values (characters, neurons) that correlates best, and how well."""
     deviations = values - values.mean(axis=0)
     target = wanted - wanted.mean()
     scale = np.sqrt((deviations**2).sum(axis=0) * (target**2).sum())
