@@ -28,7 +28,7 @@ class CarriedState:
         state: what each layer remembers: arrays (batch, units).
     """
 
-    def __init__(self, network: Network, batch: int = 1):
+    def __init__(self, network: Network, batch: int):
         self.network = network
         self.batch = batch
         self.state = network.zero_state(batch)
@@ -69,7 +69,7 @@ class SlidingWindow:
         state: what each layer remembers: arrays (slots * batch, units).
     """
 
-    def __init__(self, network: Network, batch: int = 1):
+    def __init__(self, network: Network, batch: int):
         self.network = network
         self.batch = batch
         self._window = network.config.seq_length

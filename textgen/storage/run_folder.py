@@ -143,9 +143,9 @@ def model_name(path: Path) -> str:
     return run.name if path == run.model and run.name else path.name
 
 
-def model_argument(path: Path, root: Path = ROOT) -> str:
+def model_argument(path: Path) -> str:
     """What names a model file to a command: its run's name where that will do, else the path."""
-    run = RunDirectory(root / path.parent.name)
+    run = RunDirectory(ROOT / path.parent.name)
     return run.name if path == run.model else str(path)
 
 
