@@ -53,9 +53,9 @@ def test_what_takes_too_much_is_refused(
 ) -> None:
     make_run(tmp_path, text=STORY[:4000])
     done = invoke(*(command(tmp_path) if callable(command) else command))  # type: ignore[misc]
-    told = done.stderr.decode()
+    errors = done.stderr.decode()
     assert done.returncode == status
-    assert message in told.splitlines()[-1]
+    assert message in errors.splitlines()[-1]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["echo"]
 
 

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or read by nobody; and what a terminal is told."""
+"""Standard streams that are closed, full, or read by nobody; and what a terminal shows."""
 
 import json
 import os
@@ -53,10 +53,10 @@ def shell(folder: Path, command: str) -> tuple[int, str, str]:
     ],
 )
 def test_a_stream_that_cannot_be_used_is_named(folder: Path, command: str, message: str) -> None:
-    status, _, told = shell(folder, command)
-    assert (status, told.count("\n")) == (1, 1)
-    assert told.startswith("Error: ")
-    assert message in told
+    status, _, errors = shell(folder, command)
+    assert (status, errors.count("\n")) == (1, 1)
+    assert errors.startswith("Error: ")
+    assert message in errors
 
 
 NOBODY = "> >(exec <&- >&- 2>&-)"  # a reader that is gone at once
@@ -98,7 +98,7 @@ def test_a_note_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPat
             os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 
-# What a terminal is told
+# What a terminal shows
 
 EVIL = "\x1b]0;owned\x07\x9b31m\rx\x7f\b"
 
@@ -152,8 +152,8 @@ def test_the_commands_that_info_suggests_work(tmp_path: Path, invoke: Command) -
     run = make_run(tmp_path, "my run", text=STORY[:4000])
     assert b"--model 'my run'\n" in invoke("info").stdout + invoke("info", "my run").stdout
     run.path.rename(tmp_path / "far run")
-    told = invoke("info", "far run").stdout
-    assert b"textgen sample --model 'far run/model.keras'\n" in told
+    shown = invoke("info", "far run").stdout
+    assert b"textgen sample --model 'far run/model.keras'\n" in shown
     assert invoke("sample", "--model", "far run/model.keras", "-n", "5").returncode == 0
 
 

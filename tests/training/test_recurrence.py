@@ -162,7 +162,7 @@ def test_ids_equal_one_hot_rows(cell: str) -> None:
 def test_every_option_gives_what_keras_gives(cell: str, options: dict) -> None:
     ours, stock = same_weights(cell, 6, 4, **options)
     inputs = random(2, 3, 8, 4)
-    for _ in range(2):  # a stateful layer goes on from the first call
+    for _ in range(2):  # a stateful layer continues from the first call
         results = [layer(inputs) for layer in (ours, stock)]
         assert_same(*(tf.nest.flatten(result) for result in results))
 

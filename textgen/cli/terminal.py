@@ -59,7 +59,7 @@ def json_line(value: object) -> str:
 
 
 def note_on_stderr(line: str) -> None:
-    """A line on stderr, as it is; if it cannot be written, nothing is: work goes on."""
+    """A line on stderr, as it is; or nowhere if it cannot be written: work continues."""
     try:
         click.echo(line, err=True)
     except OSError:
