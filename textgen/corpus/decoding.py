@@ -30,7 +30,7 @@ def check_encoding(encoding: str) -> str:
         return codecs.lookup(encoding).name
     except (LookupError, ValueError) as error:
         raise TextgenError(
-            f"Unknown encoding {encoding!a}. Usual ones: utf-8, latin-1, cp1252, utf-16, "
+            f"Unknown encoding {encoding!a}. Common ones: utf-8, latin-1, cp1252, utf-16, "
             "shift_jis, gb18030."
         ) from error
 

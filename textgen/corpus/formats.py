@@ -25,7 +25,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (
         rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF.{4}WEBP|II\*\x00|MM\x00\*|BM.{4}\x00{4}",
         "an image",
-        "Text in a picture must be typed, or read by a program for that, first.",
+        "Text in a picture must be typed first, or read by OCR software.",
     ),
     (
         rb"ID3[\x02-\x04]|OggS\x00|fLaC\x00|RIFF.{4}(WAVE|AVI )|.{4}ftyp|\x1aE\xdf\xa3",
