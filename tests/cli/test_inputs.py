@@ -1,6 +1,6 @@
 """Input of every kind through train, sample and score (prepare has its own tests).
 
-No case may end in a traceback; what the user can mend is told in one line.
+No case may end in a traceback; a mistake of the user's gets one line.
 """
 
 import os
@@ -33,39 +33,39 @@ class Case:
 
     Attributes:
         arguments: {run} and {last} stand for the model files of two small runs.
-        told: a piece of stderr; empty where nothing must be written there.
+        expected: a piece of stderr; empty where nothing must be written there.
         status: of the process.
         text: the bytes of the file "text", which are stdin as well.
         process: whether it needs a process of its own.
     """
 
     arguments: tuple[str | bytes, ...]
-    told: str
+    expected: str
     status: int = 1
     text: bytes = b""
     process: bool = False
 
 
-def train(told: str, text: bytes | str, *options: str, status: int = 1) -> Case:
+def train(expected: str, text: bytes | str, *options: str, status: int = 1) -> Case:
     """Training on a file; without an error one tiny epoch."""
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return Case(("train", "text", *TINY, *options), told, status, data)
+    return Case(("train", "text", *TINY, *options), expected, status, data)
 
 
-def given(told: str, *options: str | bytes, status: int = 2) -> Case:
+def given(expected: str, *options: str | bytes, status: int = 2) -> Case:
     """Training on the built-in story with options that are refused."""
-    return Case(("train", *options), told, status)
+    return Case(("train", *options), expected, status)
 
 
-def sample(told: str, *options: str | bytes, text: bytes = b"", status: int = 1) -> Case:
+def sample(expected: str, *options: str | bytes, text: bytes = b"", status: int = 1) -> Case:
     """Sampling three characters."""
-    return Case(("sample", "-m", "{run}", "-n", "3", "-s", "1", *options), told, status, text)
+    return Case(("sample", "-m", "{run}", "-n", "3", "-s", "1", *options), expected, status, text)
 
 
-def score(told: str, text: bytes | str, *options: str | bytes, status: int = 0) -> Case:
+def score(expected: str, text: bytes | str, *options: str | bytes, status: int = 0) -> Case:
     """Scoring the file."""
     data = text if isinstance(text, bytes) else text.encode()
-    return Case(("score", "-m", "{run}", *(options or ("text",))), told, status, data)
+    return Case(("score", "-m", "{run}", *(options or ("text",))), expected, status, data)
 
 
 CASES = {
@@ -80,7 +80,7 @@ CASES = {
     "white space of all kinds": train("Next:", " \n\t \n\n  " * 100, status=0),
     "NUL bytes": train("NUL", b"fog\0rain" * 100),
     "latin-1": train("--encoding", b"caf\xe9 " * 100),
-    "latin-1, and told so": train("Next:", b"caf\xe9 " * 99, "--encoding", "latin-1", status=0),
+    "latin-1, and named": train("Next:", b"caf\xe9 " * 99, "--encoding", "latin-1", status=0),
     "UTF-16 with its mark": train("Next:", ("fog and rain " * 50).encode("utf-16"), status=0),
     "UTF-16 without": train("UTF-16", ("fog and rain " * 50).encode("utf-16-le")),
     "a text that ends within a code point": train("offset 1200", b"fog " * 300 + b"\xf0\x9f"),
@@ -181,7 +181,7 @@ def test_every_kind_of_input(
     said = done.stderr.decode()
     assert done.returncode == case.status, said
     assert "Traceback" not in said
-    assert case.told in said if case.told else said == ""
+    assert case.expected in said if case.expected else said == ""
     if case.status == 1:
         (line,) = said.splitlines()
         assert line.startswith("Error: ")
@@ -259,7 +259,7 @@ def test_a_line_of_200_mb_is_encoded_in_less_memory(tmp_path: Path) -> None:
     assert process.stdin is not None
     for _ in range(2000):
         process.stdin.write(b"ab" * 50_000)
-    _, told = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert b"fewer --units" in told
-    assert told.count(b"\n") == 1
+    assert b"fewer --units" in said
+    assert said.count(b"\n") == 1

@@ -295,7 +295,7 @@ def test_head_closes_the_pipe_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [*PREPARE, "-"], input=b"fog", stdout=full, stderr=subprocess.PIPE, check=False
@@ -309,7 +309,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&-"])
-def test_closed_streams_are_told_in_one_line(closed: str) -> None:
+def test_closed_streams_are_one_line(closed: str) -> None:
     command = f"{sys.executable} -m textgen prepare - {closed}"
     done = subprocess.run(
         ["bash", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, check=False

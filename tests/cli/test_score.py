@@ -121,7 +121,7 @@ def test_a_model_of_tokenized_text_has_no_lines(tmp_path: Path) -> None:
     assert b"Leave out --lines" in result.stderr
 
 
-def test_copying_is_told_with_its_place(folder: Path) -> None:
+def test_copying_is_shown_with_its_place(folder: Path) -> None:
     text = "\n" + TEXT[1500:1560] + "\n"
     result = textgen(folder, "score", "-m", "echo", "--copying", "-", stdin=text.encode())
     line = TEXT[:1500].count("\n") + 1

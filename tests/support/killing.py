@@ -62,8 +62,8 @@ class Trainer:
     def finish(self) -> None:
         """Let the run end by itself."""
         with self.start() as process:
-            _, told = process.communicate()
-        assert process.returncode == 0, told.decode()
+            _, stderr = process.communicate()
+        assert process.returncode == 0, stderr.decode()
 
     def finish_here(self) -> None:
         """Let the run end, in this process."""
@@ -101,10 +101,10 @@ def kill_once(trainer: Trainer, chance: random.Random, longest: float) -> str | 
             _wait(process, 600, trainer.saving)
             time.sleep(chance.choice((0, 0, 0.0005, 0.001, 0.002, 0.005)))
         process.kill()
-        _, told = process.communicate()
+        _, stderr = process.communicate()
     if process.returncode == 0:
         return None
-    assert process.returncode == -9, told.decode()
+    assert process.returncode == -9, stderr.decode()
     if trainer.saving():
         return SAVE
     return START if trainer.began() == before else STEP

@@ -91,6 +91,6 @@ def two_workers(
 
 def ended(process: Worker) -> tuple[int, str, str]:
     """The exit status, stdout and stderr of a worker that ends by itself."""
-    out, told = process.communicate(timeout=SECONDS)
-    assert b"Traceback" not in told, told.decode()
-    return process.returncode, out.decode(), told.decode()
+    out, stderr = process.communicate(timeout=SECONDS)
+    assert b"Traceback" not in stderr, stderr.decode()
+    return process.returncode, out.decode(), stderr.decode()

@@ -82,10 +82,10 @@ def starting(tmp_path: Path) -> Iterator[Starter]:
 def stopped(process: subprocess.Popen[bytes], number: signal.Signals) -> str:
     """Send a signal; what the process says then. It must have the status of that signal."""
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert b"Traceback" not in told
-    return told.decode()
+    assert b"Traceback" not in stderr
+    return stderr.decode()
 
 
 def test_a_signal_while_the_text_is_read_leaves_nothing(starting: Starter, tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_signal_says_how_to_continue(
     run = RunDirectory(tmp_path / "checkpoints/my run")
     process = starting("--batch-size", "64", "--validation-split", "0.5")
     wait(process, (run.path / there).exists)
-    told = stopped(process, number)
-    assert told.endswith("Continue: textgen train --resume --name 'my run'\n")
+    stderr = stopped(process, number)
+    assert stderr.endswith("Continue: textgen train --resume --name 'my run'\n")
     check_loads(run)
     assert not run.model.exists()
 
@@ -212,7 +212,7 @@ def test_a_log_that_is_deleted_is_written_again(tmp_path: Path, story: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("action", "told"),
+    ("action", "expected"),
     [
         (lambda run: shutil.rmtree(run.path), "The folder is gone"),
         (lambda run: run.path.rename(run.path.parent / "y"), "The folder is gone"),
@@ -221,10 +221,10 @@ def test_a_log_that_is_deleted_is_written_again(tmp_path: Path, story: str) -> N
     ids=["deleted", "moved", "with a file for a folder"],
 )
 def test_a_run_that_changes_under_the_trainer(
-    tmp_path: Path, story: str, action: Callable[[RunDirectory], object], told: str
+    tmp_path: Path, story: str, action: Callable[[RunDirectory], object], expected: str
 ) -> None:
     run = RunDirectory(tmp_path / "x")
-    with pytest.raises(TextgenError, match=told) as caught:
+    with pytest.raises(TextgenError, match=expected) as caught:
         train(tmp_path, "x", story[:3000], Break(lambda: action(run)), **TINY)
     assert "\n" not in str(caught.value)
     check_loads(run)
@@ -239,10 +239,10 @@ def test_files_that_may_not_grow(starting: Starter, tmp_path: Path) -> None:
     process = starting(*SMALL, "--epochs", "500")
     wait(process, run.model.exists)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Could not write" in told.decode().splitlines()[-1]
-    assert b"Traceback" not in told
+    assert "Could not write" in stderr.decode().splitlines()[-1]
+    assert b"Traceback" not in stderr
     check_loads(run)
 
 
@@ -284,6 +284,6 @@ def test_a_loss_that_is_no_number_stops(
 
 
 @pytest.mark.parametrize("ask", [lambda: np.empty(1 << 55), lambda: tf.fill([1 << 50], 1.0)])
-def test_memory_that_does_not_suffice_is_told_in_a_line(ask: Callable[[], object]) -> None:
+def test_a_lack_of_memory_is_one_line(ask: Callable[[], object]) -> None:
     with pytest.raises(TextgenError, match="fewer --units"), memory_errors_explained():
         ask()

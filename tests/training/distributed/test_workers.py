@@ -44,9 +44,9 @@ def run_of(folder: Path) -> RunDirectory:
     return RunDirectory(folder / "checkpoints/x")
 
 
-def one_error(told: str) -> str:
+def one_error(stderr: str) -> str:
     """The one line that a worker says."""
-    (line,) = told.splitlines()
+    (line,) = stderr.splitlines()
     assert line.startswith("Error: ")
     return line
 
@@ -59,17 +59,17 @@ def test_stopped_and_resumed_two_workers_end_as_two_devices(folder: Path, runs: 
         wait_for(run_of(folder).state.exists, chief, second)
         second.send_signal(signal.SIGTERM)
         for process in (second, chief):
-            status, out, told = ended(process)
+            status, out, stderr = ended(process)
             assert (status, out) == (143, "")
-            assert told.endswith("Stopped. Continue: textgen train --resume --name x\n")
+            assert stderr.endswith("Stopped. Continue: textgen train --resume --name x\n")
     assert 0 < read_state(run_of(folder).state)[0]["step"] < STEPS
     alone = folder / "alone"
     shutil.copytree(run_of(folder).path, alone / "x")
 
     stopping = ("support.stopping_worker", "x", str(EVALUATIONS))
     with two_workers("--resume", "--json", cwd=folder, program=stopping, others=[]) as workers:
-        status, out, told = ended(workers[0])
-        assert status == 0, told
+        status, out, stderr = ended(workers[0])
+        assert status == 0, stderr
         summary = json.loads(out)
         assert ended(workers[1])[0] == 0
     assert summary["steps"] == STEPS
@@ -87,13 +87,13 @@ def test_one_is_killed(folder: Path, victim: int) -> None:
     with two_workers(*options, cwd=folder) as workers:
         wait_for(run_of(folder).model.exists, *workers)
         workers[victim].kill()
-        status, _, told = ended(workers[1 - victim])
+        status, _, stderr = ended(workers[1 - victim])
     assert status == 1
-    last = told.splitlines()[-1]
+    last = stderr.splitlines()[-1]
     assert last.startswith(f"Error: Lost worker {victim} (127.0.0.1:")
     assert "--resume" in last
     if victim == 0:
-        assert told.count("\n") == 1
+        assert stderr.count("\n") == 1
     assert read_state(run_of(folder).state)[0]["step"] > 0
 
 
@@ -120,12 +120,12 @@ def test_another_text_is_refused(tmp_path: Path, story: str) -> None:
         (folder / "text.txt").write_text(text)
     options = ("text.txt", *SMALL, "--epochs", "1", "--name", "x")
     with two_workers(*options, cwd=folders[0], other=folders[1]) as (chief, second):
-        status, out, told = ended(chief)
+        status, out, stderr = ended(chief)
         assert (status, out) == (1, "")
-        assert "because of worker 1 (127.0.0.1:" in told.splitlines()[-1]
-        status, out, told = ended(second)
+        assert "because of worker 1 (127.0.0.1:" in stderr.splitlines()[-1]
+        status, out, stderr = ended(second)
         assert (status, out) == (1, "")
-        assert "Give all workers the same sources" in one_error(told)
+        assert "Give all workers the same sources" in one_error(stderr)
     assert not (folders[1] / "checkpoints").exists()
     assert not run_of(folders[0]).state.exists()
 
@@ -133,13 +133,13 @@ def test_another_text_is_refused(tmp_path: Path, story: str) -> None:
 def test_a_name_that_is_taken(folder: Path) -> None:
     run_of(folder).path.mkdir(parents=True)
     with two_workers(*TRAIN, cwd=folder) as (chief, second):
-        status, _, told = ended(chief)
+        status, _, stderr = ended(chief)
         assert status == 1
-        assert "exists" in one_error(told)
-        status, _, told = ended(second)
+        assert "exists" in one_error(stderr)
+        status, _, stderr = ended(second)
         assert status == 1
-        assert "because of worker 0 (127.0.0.1:" in one_error(told)
-        assert "exists" in told
+        assert "because of worker 0 (127.0.0.1:" in one_error(stderr)
+        assert "exists" in stderr
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["x"]
 
 
