@@ -1,7 +1,9 @@
 """The page's network, in V8: what it computes is what NumPy's network computes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from textgen.generation.choosing import Chooser, Filters
 from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
+from textgen.generation.relatives import as_known
 from textgen.generation.units import UNITS, ends
 from textgen.pages.quantize import pack
 from textgen.storage.model_file import Model
@@ -171,6 +174,19 @@ def test_units_end_as_in_the_command(engine: Engine, unit: str, text: str) -> No
     assert engine.call(call) == ends(unit, before, following)
 
 
+@pytest.fixture(scope="module")
+def engines_of() -> Callable[[str], Engine]:
+    """Engines by what their models know."""
+
+    @cache
+    def make(characters: str) -> Engine:
+        config = ModelConfig(units=(2,), seq_length=1)
+        made = replace(tiny_model(config, characters), default_prompt=characters[0])
+        return Engine(made, pack(made.weights, 8))
+
+    return make
+
+
 AWKWARD = "aÉe\u0301\u0327\u017fßﬁ“—…İ가ᄀ\u1161\u11a8\r\n .½\uff21漢🙂"
 CLEANINGS = [
     Cleaning(normalize=normalize, lowercase=lowercase, ascii=as_ascii)
@@ -208,8 +224,20 @@ def test_the_small_form_of_a_sigma_depends_on_its_place(engines: dict[Cleaning, 
 
 
 def test_what_is_unknown_is_passed_over_and_named(engine: Engine) -> None:
-    found = engine.call("alphabet.encode('T☃h\\u00ea🙂')")
+    found = engine.call("alphabet.encode('T☃h漢🙂')")
     assert [CHARACTERS[place] for place in found["ids"]] == ["T", "h"]
-    assert found["unknown"] == ["☃", "ê", "🙂"]
+    assert found["unknown"] == ["☃", "漢", "🙂"]
     assert found["lengths"] == [1, 1, 1, 1, 2]
     assert found["counts"] == [1, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("characters", [CHARACTERS, "abTé ‘’“”—\n", "ab \"-'", "AB “’"])  # noqa: RUF001
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.sampled_from("aTé\"'“”‘’«–—…\u00a0\t (ßÉ☃"), max_size=12))  # noqa: RUF001
+def test_what_is_unknown_becomes_what_it_becomes_on_the_command_line(
+    engines_of: Callable[[str], Engine], characters: str, text: str
+) -> None:
+    characters = "".join(sorted(set(characters)))
+    found = engines_of(characters).call(f"alphabet.encode({json.dumps(text)}).ids")
+    expected = as_known(clean_prompt(text, Cleaning()), characters)
+    assert [characters[place] for place in found] == [one for one in expected if one in characters]

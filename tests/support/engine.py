@@ -11,6 +11,7 @@ from py_mini_racer import MiniRacer
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
+from textgen.generation.relatives import relatives
 from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.generation.units import MOST, SENTENCES
 from textgen.pages.pages import source
@@ -48,6 +49,8 @@ class Engine:
             "characters": list(map(ord, model.vocabulary.characters)),
             "cleaning": asdict(model.cleaning),
             "typewriter": {chr(point): typed for point, typed in TYPEWRITER.items()},
+            "relatives": relatives(model.vocabulary.characters),
+            "opening": relatives(model.vocabulary.characters, opens=True),
             "default_prompt": model.default_prompt,
             "bits": packed.bits,
             "sentences": SENTENCES,

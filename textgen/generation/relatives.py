@@ -13,6 +13,8 @@ QUOTES = (("'", "‘", "’", "‚‛ʼ′`´‹›"), ('"', "“", "”", "„�
 OPENING = "‘‚‹“„«"  # noqa: RUF001
 DASHES = "-–—―‒−‐‑"  # noqa: RUF001
 SPACES = " \n"
+# Latin letters and punctuation, with what typewriters lack.
+TYPED = {*map(chr, (9, *range(0x20, 0x250), *range(0x2000, 0x2070), *TYPEWRITER))}
 
 
 def as_known(text: str, characters: str) -> str:
@@ -45,6 +47,19 @@ def as_known(text: str, characters: str) -> str:
         instead = " ".join("".join(map(visible, read[one])) or "nothing" for one in changed)
         note(f"The model does not know {' '.join(map(visible, changed))}: read as {instead}.")
     return text
+
+
+def relatives(characters: str, opens: bool = False) -> dict[str, str]:
+    """What a model knows in place of the characters that people type in a Latin script.
+
+    Args:
+        characters: what the model knows.
+        opens: whether a straight quote opens.
+    """
+    known = set(characters)
+    unknown = sorted(TYPED - known)
+    found = {one: _relative(one, known, opens or one in OPENING) for one in unknown}
+    return {character: relative for character, relative in found.items() if relative != character}
 
 
 def _relative(character: str, known: set[str], opens: bool) -> str:

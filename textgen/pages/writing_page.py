@@ -10,6 +10,7 @@ from textgen.analysis.baselines import sentences
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
+from textgen.generation.relatives import relatives
 from textgen.generation.units import MOST, SENTENCES
 from textgen.messages import shown
 from textgen.pages.pages import render, source
@@ -85,6 +86,12 @@ def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
         "characters": list(map(ord, characters)),
         "cleaning": asdict(model.cleaning),
         "typewriter": {chr(point): typed for point, typed in TYPEWRITER.items()},
+        "relatives": relatives(characters),
+        "opening": {
+            quote: relative
+            for quote, relative in relatives(characters, opens=True).items()
+            if quote in "'\""
+        },
         "default_prompt": model.default_prompt,
         "temperature": min(max(model.sampling.temperatures[0], COLDEST), HOTTEST),
         "bits": packed.bits,

@@ -15,6 +15,8 @@
  * @property {number[]} characters code points, by id
  * @property {Cleaning} cleaning
  * @property {Record<string, string>} typewriter ASCII for typographic characters
+ * @property {Record<string, string>} relatives what it knows in place of a character
+ * @property {Record<string, string>} opening the same for straight quotes that open
  * @property {string} default_prompt what it reads before an empty text
  * @property {number} bits of a weight: 8 or 16
  * @property {Sentences} sentences
@@ -461,8 +463,22 @@ class Alphabet {
   }
 
   /**
-   * Turn a text into ids. Capitals that the model knows only as small letters are made small;
-   * what it does not know is passed over.
+   * What the model knows in place of a character: itself, a relative, or nothing.
+   * @param {string} character
+   * @param {string} before what stands before it
+   */
+  known(character, before) {
+    if (this.ids.has(character)) return character;
+    const { relatives, opening } = this.model;
+    const opens = `'"`.includes(character) && /[\s([{—]/u.test(before);
+    const relative = opens ? opening[character] : relatives[character];
+    const small = character.toLowerCase();
+    return relative ?? (this.ids.has(small) ? small : null);
+  }
+
+  /**
+   * Turn a text into ids. What the model does not know becomes a relative that it knows, such as a
+   * small letter or a straight quote, or else is passed over.
    * @param {string} text
    * @returns {Encoded} the ids; the text's pieces by their lengths in UTF-16, and how many ids
    *   each has; and the unknown characters
@@ -470,12 +486,14 @@ class Alphabet {
   encode(text) {
     /** @type {Encoded} */
     const made = { ids: [], lengths: [], counts: [], unknown: [] };
+    let last = " ";
     for (const [piece] of text.matchAll(PIECE)) {
       const before = made.ids.length;
       for (const character of this.clean(piece)) {
-        const id = this.ids.get(character) ?? this.ids.get(character.toLowerCase());
-        if (id !== undefined) made.ids.push(id);
+        const known = this.known(character, last);
+        if (known !== null) made.ids.push(...Array.from(known, (one) => Number(this.ids.get(one))));
         else if (!made.unknown.includes(character)) made.unknown.push(character);
+        last = character;
       }
       made.lengths.push(piece.length);
       made.counts.push(made.ids.length - before);
