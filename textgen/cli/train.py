@@ -31,7 +31,7 @@ STARTED = time.monotonic() - time.process_time()
 @source_arguments(required=False)
 @click.option("--name", help="What to call the run.  [default: after the source]")
 @click.option("--resume", is_flag=True, help="Continue the run --name, or the newest one.")
-@click.option("--overwrite", is_flag=True, help="Replace the run --name.")
+@click.option("--overwrite", is_flag=True, help="Replace the run --name, once there is a model.")
 @click.option(
     "--preset",
     type=click.Choice(["default", *PRESETS]),

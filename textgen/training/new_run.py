@@ -56,6 +56,7 @@ def open_run(
     Raises:
         TextgenError: see `new_run` and `earlier_run`.
     """
+    repair(request.root)
     if continues(request):
         with earlier_run(request, replicas, workers) as (directory, run):
             reporter.opened(directory.name)
@@ -96,7 +97,6 @@ def new_run(
     root = request.root
     check_name(request)
     chunks = request.read(request.cleaning)
-    repair(root)
     had_root = root.exists()
     with unfinished_run(root) as folder:
         try:
@@ -228,7 +228,6 @@ def earlier_run(
         TextgenError: no such run, another process trains it, its files are damaged, or
             another text or setting was asked for (the difference is named).
     """
-    repair(request.root)
     directory = RunDirectory(earlier_path(request.name, request.root))
     with lock_run(directory.path):
         run = read_run(directory.settings)
