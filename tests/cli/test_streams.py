@@ -64,7 +64,7 @@ NOBODY = "> >(exec <&- >&- 2>&-)"  # a reader that is gone at once
 
 @pytest.mark.parametrize("command", ["textgen --help", "textgen train --help", "textgen info"])
 def test_a_reader_that_is_gone_ends_any_command_like_a_filter(folder: Path, command: str) -> None:
-    assert shell(folder, f"{command} {NOBODY}") == (141, "", "")
+    assert shell(folder, f"{{ sleep 0.5; {command}; }} {NOBODY}") == (141, "", "")
 
 
 def test_training_goes_on_without_its_notes_and_ends_as_a_filter(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class KeepBest(keras.callbacks.Callback):
         progress = self._progress
         if self._kept is None and progress.evaluations and not progress.loss_steps:
             self._write()
-            note(f"{self._path.name} was missing: it is now the model of the last evaluation.")
+            note(f"No good {self._path.name} was there: it is now that of the last evaluation.")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the model if it is the best."""
