@@ -127,7 +127,7 @@ def check_loads(run: RunDirectory) -> None:
 
 
 def contents(run: RunDirectory) -> dict[str, Any]:
-    """All that a finished run holds, save for times: equal for equal runs."""
+    """All that a finished run holds, except times: equal for equal runs."""
     meta, arrays = read_state(run.state)
     model = load_model(run.model)
     with run.log.open() as file:
