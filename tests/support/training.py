@@ -39,14 +39,18 @@ class StopAt(keras.callbacks.Callback):
         self.model.stop_training = epoch + 1 == self.evaluations
 
 
-def request(root: Path, name: str, text: str | None, **given: Any) -> Request:
+def request(
+    root: Path, name: str, text: str | None, start_from: Any = "none", **given: Any
+) -> Request:
     """A request for the run `name` under `root`: a new one on `text`, or the earlier one."""
     sources: tuple[str, ...] = ()
     if text is not None:
         source = root.parent / f"text of {root.name}.txt"
         source.write_text(text, encoding="utf-8")
         sources = (str(source),)
-    return Request(sources, name, resume=text is None, given=given, root=root)
+    return Request(
+        sources, name, resume=text is None, start_from=start_from, given=given, root=root
+    )
 
 
 def train(
@@ -55,11 +59,12 @@ def train(
     text: str | None,
     *callbacks: keras.callbacks.Callback,
     devices: Any = None,
+    start_from: Any = "none",
     save_seconds: float | None = None,
     **given: Any,
 ) -> Trained:
     """Train the run `name` under `root`: a new one on `text`, or continue the earlier one."""
-    asked = request(root, name, text, **given)
+    asked = request(root, name, text, start_from, **given)
     return train_run(
         asked,
         stop=StopSignals(),

@@ -29,7 +29,7 @@ def chosen(characters: int, minutes: float) -> tuple[int, ...]:
 
 def in_time(characters: int, minutes: float) -> Budget:
     """The budget of an ordinary laptop."""
-    return Budget(characters, None, minutes, RATE * minutes * 60)
+    return Budget(characters, None, minutes, minutes * 60, RATE)
 
 
 def test_weights_of_is_what_a_character_is_multiplied_with() -> None:

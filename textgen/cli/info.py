@@ -147,6 +147,11 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
     for source in provenance.sources:
         size = "" if source.characters is None else f", {source.characters:,} characters"
         yield "corpus", printable(f"{source.name}{size}, sha256 {source.sha256[:12]}")
+    for base in provenance.bases:
+        licence = f", {base.licence}" if base.licence else ""
+        yield "started from", printable(f"{base.name}{licence}, sha256 {base.sha256[:12]}")
+    if provenance.licence is not None:
+        yield "licence", printable(provenance.licence)
     yield "cleaning", cleaning(model)
     if provenance.train_characters is not None and provenance.holdout_characters is not None:
         yield (

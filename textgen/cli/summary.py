@@ -1,6 +1,7 @@
 """What `textgen train` prints when a run is over."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from textgen.messages import bits, quoted, shown
@@ -27,6 +28,7 @@ def summary(trained: "Trained") -> dict[str, Any]:
         "parameters": run.model.parameters(len(run.vocabulary)),
         "chars_per_second": round(progress.chars_per_second, 1),
         "baselines": run.baselines,
+        "bases": [asdict(base) for base in run.bases],
     }
 
 
@@ -42,6 +44,11 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     simple = ", ".join(f"{name} {value:.3f}" for name, value in run.baselines.items())
     yield f"simpler models: {simple} bits"
     yield verdict(figures["val_bpc"], run.baselines)
+    if run.bases:
+        yield (
+            f"It started from {run.bases[0].name}: on a work that this was trained on, the "
+            "figures flatter (docs/base.md lists them)."
+        )
     if note := sample_note(run.train_characters, run.holdout_characters):
         yield note
     assert progress.val_loss is not None and progress.best is not None

@@ -8,6 +8,7 @@ from json import dumps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from textgen.cli.bar import Bar, Lines, Notes, Quiet
 from textgen.cli.machines import cluster_of, find_devices, machine_options
@@ -37,6 +38,14 @@ STARTED = time.monotonic() - time.process_time()
     type=click.Choice(["default", *PRESETS]),
     help="A complete configuration from a tutorial; other options override it.",
 )
+@click.option(
+    "--from",
+    "start_from",
+    envvar="TEXTGEN_TRAIN_FROM",
+    metavar="MODEL",
+    help="Start from a model: a run, a file, builtin:english, or none; auto takes the English "
+    "one where it is worth it.  [default: auto]",
+)
 @setting_options(
     *("cell", "units", "dropout", "input_dropout", "weight_dropout", "seq_length", "step"),
     *("targets", "batch_size", "epochs", "minutes", "optimizer", "learning_rate"),
@@ -53,6 +62,7 @@ def train(
     name: str | None,
     resume: bool,
     overwrite: bool,
+    start_from: str | None,
     devices: int | str | None,
     workers: tuple[str, ...] | None,
     worker_index: int | None,
@@ -72,6 +82,9 @@ def train(
         raise click.UsageError("Use either --minutes or --epochs, not both.")
     if resume and overwrite:
         raise click.UsageError("Use either --resume or --overwrite, not both.")
+    source = click.get_current_context().get_parameter_source("start_from")
+    if resume and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--resume continues a run that has started: leave out --from.")
     if tensorboard and find_spec("tensorboard") is None:
         raise TextgenError(
             "--tensorboard needs the package tensorboard. "
@@ -87,12 +100,15 @@ def train(
     with stop.at_once():
         from textgen.training.plan import Request
         from textgen.training.session import train as train_run
+        from textgen.training.start import AUTO
 
     request = Request(
         sources=sources,
         name=name,
         resume=resume,
         overwrite=overwrite,
+        start_from=start_from or AUTO,
+        asked=STARTED,
         preset=options.pop("preset"),
         encoding=options.pop("encoding"),
         keep_boilerplate=options.pop("keep_boilerplate"),
@@ -102,9 +118,7 @@ def train(
     with notes_to(reporter.note if chief else lambda line: None), native_stderr_muted():
         try:
             found = find_devices(cluster, devices, join_timeout, stop)
-            trained = train_run(
-                request, reporter, stop, found, tensorboard=tensorboard, started=STARTED
-            )
+            trained = train_run(request, reporter, stop, found, tensorboard=tensorboard)
         except (Stopped, Interrupted) as stopped:
             reporter.stopped()
             # All is saved, and TensorFlow may take seconds to shut down.

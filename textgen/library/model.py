@@ -18,7 +18,7 @@ from textgen.generation.prompt import make_prompt
 from textgen.generation.writing import Asked, Texts, write
 from textgen.storage.model_file import load_model
 from textgen.storage.provenance import Provenance
-from textgen.storage.run_folder import find_model, model_name
+from textgen.storage.run_folder import default_model, find_model, model_name
 
 if TYPE_CHECKING:
     from textgen.analysis.scoring import Score
@@ -45,13 +45,13 @@ def load(model: str | os.PathLike[str] | None = None) -> "Model":
     <textgen.Model 'echo': lstm 64, 62 characters>
 
     Args:
-        model: the name of a run in `checkpoints/`, a run's folder, or a .keras file; None for
-            the newest run.
+        model: the name of a run in `checkpoints/`, a run's folder, a .keras file, or
+            `builtin:english`; None for the newest run, or the English model if there is none.
 
     Raises:
         TextgenError: it is missing or damaged.
     """
-    return Model(find_model(None if model is None else os.fspath(model)))
+    return Model(default_model() if model is None else find_model(os.fspath(model)))
 
 
 class Model:

@@ -15,6 +15,7 @@ from textgen.storage import schema
 from textgen.training.plan import Request
 from textgen.training.session import Trained
 from textgen.training.session import train as train_run
+from textgen.training.start import AUTO
 
 if TYPE_CHECKING:
     import keras
@@ -80,6 +81,7 @@ def train(
     name: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    start_from: str | os.PathLike[str] = AUTO,
     preset: str | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     folder: str | os.PathLike[str] = "checkpoints",
@@ -96,6 +98,8 @@ def train(
         name: of the run; after the source if None, or the newest run to resume.
         resume: whether to continue a run.
         overwrite: whether to replace the run `name`.
+        start_from: the model that a new run starts from: a run, a file, `builtin:english`, or
+            `none`; `auto` takes the English one where it is worth it.
         preset: `nietzsche` or `cat-in-the-hat`.
         callbacks: Keras callbacks, called as `model.fit` calls them; their epoch is an evaluation
             of the hold-out.
@@ -110,11 +114,14 @@ def train(
         raise TextgenError(f"There is no preset {preset!r}. Choose one of {', '.join(PRESETS)}.")
     if "minutes" in given and "epochs" in given:
         raise TextgenError("Use either minutes or epochs, not both.")
+    if resume and start_from != AUTO:
+        raise TextgenError("resume continues a run that has started: leave out start_from.")
     request = Request(
         sources=tuple(os.fspath(source) for source in sources),
         name=name,
         resume=resume,
         overwrite=overwrite,
+        start_from=os.fspath(start_from),
         preset=preset,
         given=given,
         root=Path(folder),

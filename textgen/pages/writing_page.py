@@ -17,7 +17,7 @@ from textgen.pages.pages import render, source
 from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_size
 from textgen.pages.report import shared_texts
 from textgen.storage.model_file import Model
-from textgen.storage.provenance import Provenance
+from textgen.storage.provenance import Origin, Provenance
 from textgen.storage.run_folder import RunText, model_name, read_run_text
 
 # A larger page takes a browser on a phone too long, or more memory than it has.
@@ -106,6 +106,8 @@ def facts(model: Model, text: RunText | None) -> list[tuple[str, list[str]]]:
     config = model.config
     found = [
         ("Learned from", [_with_length(s.name, s.characters) for s in provenance.sources]),
+        ("Started from", [_with_licence(base) for base in provenance.bases]),
+        ("Licence", [provenance.licence] if provenance.licence else []),
         ("How good", sentences(provenance)),
         ("Trained", [_duration(provenance.seconds)] if provenance.seconds is not None else []),
         ("Does it copy?", [copying(model, text)] if text else []),
@@ -127,6 +129,10 @@ def copying(model: Model, text: RunText) -> str:
         f"The longest run of characters that it wrote and that its training text has too is "
         f"{own.longest:,} long; in text that it has never seen, {holdout.longest:,}."
     )
+
+
+def _with_licence(base: Origin) -> str:
+    return f"{base.name}, {base.licence}" if base.licence else base.name
 
 
 def _with_length(name: str, characters: int | None) -> str:

@@ -20,6 +20,21 @@ class TrainingText:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A model that another one started from.
+
+    Attributes:
+        name: what it was called.
+        sha256: of its file.
+        licence: under which it may be used; None where it says nothing.
+    """
+
+    name: str
+    sha256: str
+    licence: str | None
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What a model file says of its training; None or empty where it says nothing.
 
@@ -33,6 +48,8 @@ class Provenance:
         holdout_characters: the tail of the text.
         step: how many steps had been made when the model was found the best.
         seconds: of training.
+        licence: under which the model may be used.
+        bases: what it started from, nearest first.
     """
 
     sources: tuple[TrainingText, ...] = ()
@@ -46,6 +63,8 @@ class Provenance:
     seconds: float | None = None
     train_characters: int | None = None
     holdout_characters: int | None = None
+    licence: str | None = None
+    bases: tuple[Origin, ...] = ()
 
     @property
     def val_bpc(self) -> float | None:
@@ -60,10 +79,9 @@ class Provenance:
     @classmethod
     def read(cls, notes: dict[str, Any]) -> "Provenance":
         """Take what has the expected type, and pass over the rest."""
-        preset = notes.get("preset")
         return cls(
             sources=tuple(_source(item) for item in _list(notes.get("corpus"))),
-            preset=preset if isinstance(preset, str) else None,
+            preset=_text(notes.get("preset")),
             versions={key: str(value) for key, value in _dict(notes.get("versions")).items()},
             baselines={
                 key: float(value)
@@ -77,6 +95,8 @@ class Provenance:
             seconds=_number(notes.get("seconds"), MAX_SECONDS),
             train_characters=_whole(notes.get("train_characters")) or None,
             holdout_characters=_whole(notes.get("holdout_characters")) or None,
+            licence=_text(notes.get("licence")),
+            bases=origins(notes.get("bases")),
         )
 
 
@@ -85,6 +105,22 @@ def _source(item: Any) -> TrainingText:
     return TrainingText(
         str(item.get("name", "?")), str(item.get("sha256", "")), _whole(item.get("characters"))
     )
+
+
+def origins(value: Any) -> tuple[Origin, ...]:
+    """The models that another one started from, as a file lists them, nearest first."""
+    return tuple(_origin(item) for item in _list(value))
+
+
+def _origin(item: Any) -> Origin:
+    item = _dict(item)
+    return Origin(
+        str(item.get("name", "?")), str(item.get("sha256", "")), _text(item.get("licence"))
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _list(value: Any) -> list[Any]:

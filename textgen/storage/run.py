@@ -23,6 +23,7 @@ from textgen.storage import model_file, schema
 from textgen.storage.atomic import atomic_write
 from textgen.storage.model_file import Model
 from textgen.storage.plain import open_plain
+from textgen.storage.provenance import Origin, origins
 from textgen.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -56,6 +57,7 @@ class Run:
         sha256: of the cleaned text in UTF-8.
         corpus: names of the sources.
         baselines: bits per character of simple models on the hold-out, by name.
+        bases: the models that it started from, nearest first.
     """
 
     preset: str
@@ -68,6 +70,7 @@ class Run:
     sha256: str
     corpus: tuple[str, ...]
     baselines: dict[str, float]
+    bases: tuple[Origin, ...] = ()
 
     @property
     def holdout_characters(self) -> int:
@@ -100,6 +103,7 @@ class Run:
             "seed": self.train.seed,
             "train": asdict(self.train),
             "versions": {name: version(name) for name in LIBRARIES},
+            "bases": [asdict(base) for base in self.bases],
         }
         return Model(
             config=self.model,
@@ -261,6 +265,7 @@ def read_run(path: Path) -> Run:
 
 
 def _run(value: Any) -> Run:
+    value = {"bases": []} | schema.free_object(value, "run.json")  # older runs have none
     schema.closed(value, [field.name for field in fields(Run)] + ["format"], "run.json")
     schema.integer(value["format"], FORMAT, FORMAT, "format")
     return Run(
@@ -280,6 +285,7 @@ def _run(value: Any) -> Run:
             name: schema.number(bits, 0, 1e6, name)
             for name, bits in schema.free_object(value["baselines"], "baselines").items()
         },
+        bases=origins(value["bases"]),
     )
 
 

@@ -22,6 +22,8 @@ from textgen.storage.provenance import Provenance
 from textgen.text.encoding import open_ids
 
 ROOT = Path("checkpoints")
+BUILTIN = "builtin:"
+ENGLISH = f"{BUILTIN}english"  # the model to start from
 REPLACED = ".old-"  # before the name of a run that another one replaces
 # A larger text.ids is trained on, but not searched or counted: that would take minutes.
 MAX_TEXT = 1 << 32
@@ -114,8 +116,9 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
     """The model file that is meant.
 
     Args:
-        name_or_path: the name of a run under `root`; a run directory; a model file; or
-            None for the newest run.
+        name_or_path: the name of a run under `root`; a run directory; a model file;
+            `builtin:NAME`, or NAME where nothing else is called so, for a model that ships
+            with textgen; or None for the newest run.
         root: where the runs are.
 
     Raises:
@@ -126,7 +129,10 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
             if os.access(run.model, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
                 return run.model
         raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
-    given = Path(name_or_path)
+    name = os.fspath(name_or_path)
+    if name.startswith(BUILTIN) and (shipped := _shipped(name.removeprefix(BUILTIN))):
+        return shipped
+    given = Path(name)
     candidates = [RunDirectory(given).model, given]
     if len(given.parts) == 1 and given.name not in ("", ".."):
         run = RunDirectory(root / given)
@@ -134,11 +140,38 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
     for candidate in candidates:
         if os.path.isfile(candidate):  # noqa: PTH113 - false for names that no system allows
             return candidate
+    if shipped := _shipped(name):
+        return shipped
     raise TextgenError(_not_found(given, root))
 
 
+def default_model(root: Path = ROOT) -> Path:
+    """The model of the newest run; where there is none yet, the English one, and a note."""
+    if found := runs(root):
+        return found[0].model
+    if has_shipped(ENGLISH):
+        note(f"There is no run in {shown(root)} yet, so {ENGLISH} writes.")
+        return find_model(ENGLISH)
+    return find_model(None, root)
+
+
+def has_shipped(name: str) -> bool:
+    """Whether a model `builtin:NAME` is there."""
+    return _shipped(name.removeprefix(BUILTIN)) is not None
+
+
+def _shipped(name: str) -> Path | None:
+    """The file of a model that ships with textgen, None if there is none of that name."""
+    from importlib import resources  # takes milliseconds, and most models are runs
+
+    folder = Path(str(resources.files("textgen.models")))
+    return {path.stem: path for path in folder.glob("*.keras")}.get(name)
+
+
 def model_name(path: Path) -> str:
-    """What a person calls a model file: its run's name, else the file's."""
+    """What a person calls a model file: its run's name, that of a shipped one, else the file's."""
+    if path.parent.name == "models" and path == _shipped(path.stem):
+        return BUILTIN + path.stem
     run = RunDirectory(path.parent)
     return run.name if path == run.model and run.name else path.name
 

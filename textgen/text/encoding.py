@@ -82,7 +82,7 @@ def write_ids(chunks: Iterable[str], path: Path) -> EncodedText | None:
             characters += len(chunk)
     if not characters:
         return None
-    return EncodedText(_renumber(path, dtype, numbering), characters, sha256.hexdigest())
+    return EncodedText(_in_order(path, dtype, numbering), characters, sha256.hexdigest())
 
 
 def _widen(path: Path, size: int, old: np.dtype, vocabulary_size: int) -> np.dtype:
@@ -105,18 +105,36 @@ def _widen(path: Path, size: int, old: np.dtype, vocabulary_size: int) -> np.dty
     return new
 
 
-def _renumber(path: Path, dtype: np.dtype, numbering: _Numbering) -> Vocabulary:
+def renumber(path: Path, old: Vocabulary, new: Vocabulary) -> None:
+    """Renumber the ids of a text in place.
+
+    Args:
+        path: the ids, in the dtype of `old`.
+        old: the vocabulary that they are in.
+        new: one that has its characters, and more.
+    """
+    if new.dtype != old.dtype:
+        _widen(path, path.stat().st_size, old.dtype, len(new))
+    _replace(path, new.lookup(old.characters).astype(new.dtype))
+
+
+def _in_order(path: Path, dtype: np.dtype, numbering: _Numbering) -> Vocabulary:
     """Renumber the ids in place so that they follow code point order."""
     order = np.argsort(numbering.points)
     rank = np.empty(len(order), dtype=dtype)
     rank[order] = np.arange(len(order), dtype=dtype)
-    ids = np.memmap(path, dtype=dtype, mode="r+")
-    for start in range(0, len(ids), REMAP_BLOCK):
-        block = ids[start : start + REMAP_BLOCK]
-        block[:] = rank[block]
-    ids.flush()
+    _replace(path, rank)
     characters = "".join(map(chr, numbering.points[order]))
     return Vocabulary(characters, chr(numbering.points[int(numbering.counts.argmax())]))
+
+
+def _replace(path: Path, new: np.ndarray) -> None:
+    """Replace each id by `new[id]`, of the dtype of the file."""
+    ids = np.memmap(path, dtype=new.dtype, mode="r+")
+    for start in range(0, len(ids), REMAP_BLOCK):
+        block = ids[start : start + REMAP_BLOCK]
+        block[:] = new[block]
+    ids.flush()
 
 
 def open_ids(file: Path | BinaryIO, vocabulary_size: int) -> np.ndarray:

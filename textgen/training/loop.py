@@ -30,7 +30,8 @@ from textgen.training.clock import Clock
 from textgen.training.distributed.devices import Devices
 from textgen.training.distributed.replicas import Replicas
 from textgen.training.learner import Learner
-from textgen.training.progress import Progress
+from textgen.training.pace import Pace
+from textgen.training.progress import Progress, completed
 from textgen.training.rate import Rate
 from textgen.training.reporter import Reporter
 from textgen.training.standing import Standing
@@ -61,6 +62,7 @@ class Training:
         callbacks: Keras callbacks, called as `model.fit` calls them; an epoch is an evaluation.
         devices: where it trains; one device if None.
         stop: how it is asked to stop.
+        pace: what was measured for the plan.
         save_seconds: between two saved states at most.
     """
 
@@ -75,17 +77,18 @@ class Training:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         devices: Devices | None = None,
         stop: Stopping | None = None,
+        pace: Pace | None = None,
         save_seconds: float = SAVE_SECONDS,
     ):
         self.directory, self.run = directory, run
         self.devices, self.reporter = devices or Devices(), reporter or Reporter()
-        self.stop = stop or Stopping()
+        self.stop, self.pace = stop or Stopping(), pace or Pace()
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = batches_of(run, self.text)
         self.progress, arrays = saved_state(directory.state, self.devices)
         self.clock = Clock(run.train, self.batches.steps_per_pass, started, self.progress.seconds)
         self.agreement = Agreement(self.devices, self.clock, self.progress, self.stop)
-        self.learner = learner_of(run, self.devices, self.agreement, arrays)
+        self.learner = learner_of(run, self.devices, self.agreement, arrays, self.pace)
         self.rate = Rate(run.train, self.progress, self.learner.model.optimizer)
         self.standing = Standing(
             run, self.text, self.batches, self.learner, self.progress, self.clock, self.rate
@@ -203,6 +206,8 @@ class Training:
         self.callbacks.on_epoch_end(self.progress.evaluations - 1, logs)
         self._heed_callbacks()
         self.reporter.evaluated(self.standing.status(), val_loss, self.progress.is_best)
+        if change := self.pace.changed(self.standing.passes, self.clock.done(self.progress.step)):
+            note(change)
         self.agreement.meet()
         self.clock.evaluated(begun)
         if not self._over():
@@ -259,7 +264,11 @@ def batches_of(run: Run, text: np.ndarray) -> Streams | Windows:
 
 
 def learner_of(
-    run: Run, devices: Devices, agreement: Agreement, arrays: dict[str, np.ndarray] | None
+    run: Run,
+    devices: Devices,
+    agreement: Agreement,
+    arrays: dict[str, np.ndarray] | None,
+    pace: Pace,
 ) -> Learner | Replicas:
     """What learns: from the beginning, or from what the saved arrays hold."""
     model, train, vocabulary_size = run.model, run.train, len(run.vocabulary)
@@ -267,9 +276,10 @@ def learner_of(
         replicas = Replicas(model, train, vocabulary_size, devices, agreement.ballot)
         replicas.begin(arrays)
         return replicas
-    learner = Learner(model, train, vocabulary_size)
+    learner = pace.learner(model, train, vocabulary_size)
+    learner = learner or Learner(model, train, vocabulary_size)
     if arrays is not None:
-        learner.restore(arrays)
+        learner.restore(completed(arrays, learner.arrays()))
     return learner
 
 

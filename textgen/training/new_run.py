@@ -28,9 +28,11 @@ from textgen.storage.run import (
     write_run,
 )
 from textgen.storage.run_folder import RunDirectory, default_run_name, is_run, lock_run
-from textgen.storage.state import has_state
+from textgen.storage.state import has_state, previous_path
 from textgen.text.encoding import EncodedText, open_ids, write_ids
-from textgen.training.plan import BUILTIN, Request, check_division, plan
+from textgen.training.pace import Pace
+from textgen.training.plan import BUILTIN, Plan, Request, check_division, plan
+from textgen.training.progress import write_start
 from textgen.training.reporter import Reporter
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
@@ -40,7 +42,11 @@ VERIFY_BLOCK = 1 << 20  # ids that are checked at a time
 
 @contextmanager
 def open_run(
-    request: Request, reporter: Reporter, replicas: int = 1, workers: int = 1
+    request: Request,
+    reporter: Reporter,
+    replicas: int = 1,
+    workers: int = 1,
+    pace: Pace | None = None,
 ) -> Iterator[Opened]:
     """The run to train, new or to be continued, with its lock held.
 
@@ -49,6 +55,7 @@ def open_run(
         reporter: is shown the name of the run.
         replicas: devices that share each batch.
         workers: processes that share the devices.
+        pace: measures a training step; see `plan`.
 
     Yields:
         Its directory, the run, and the ids of its text (characters,), a memory map.
@@ -63,12 +70,13 @@ def open_run(
             note(f"Continuing the run {shown(directory.path)}.")
             yield directory, run, open_ids(directory.text, len(run.vocabulary))
         return
-    with new_run(request, replicas, workers) as (directory, run, choice):
+    with new_run(request, replicas, workers, pace) as (directory, planned):
         reporter.opened(directory.name)
         if not request.sources:
             note(f"No source given: training on {BUILTIN}.")
-        if choice:
+        for choice in planned.choices:
             note(choice)
+        run = planned.run
         yield directory, run, open_ids(directory.text, len(run.vocabulary))
 
 
@@ -83,12 +91,14 @@ def continues(request: Request) -> bool:
 
 @contextmanager
 def new_run(
-    request: Request, replicas: int = 1, workers: int = 1
-) -> Iterator[tuple[RunDirectory, Run, str | None]]:
+    request: Request, replicas: int = 1, workers: int = 1, pace: Pace | None = None
+) -> Iterator[tuple[RunDirectory, Plan]]:
     """Make a run directory from a text and hold its lock; see `open_run`.
 
+    What the run starts from is its first state, so that resuming needs nothing else.
+
     Yields:
-        The directory, the run, and what the recipe chose and why, if it chose.
+        The directory and the plan.
 
     Raises:
         TextgenError: a name that is taken, a folder that cannot be written, a text that
@@ -101,8 +111,10 @@ def new_run(
     with unfinished_run(root) as folder:
         try:
             encoded = encode(chunks, folder)
-            run, choice = plan(request, encoded, folder.text, replicas, workers)
-            write_run(folder.settings, run)
+            planned = plan(request, encoded, folder.text, replicas, workers, pace)
+            write_run(folder.settings, planned.run)
+            if planned.weights:
+                write_start(folder.state, planned.weights)
             path = place(folder.path, request)
         except BaseException as error:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -114,10 +126,11 @@ def new_run(
                 raise not_written(place_of_error, error) from error
             raise
         try:
-            yield RunDirectory(path), run, choice
+            yield RunDirectory(path), planned
         except TextgenError:
-            if not has_state(RunDirectory(path).state):
-                put_back(path)
+            state = RunDirectory(path).state
+            if not (previous_path(state) if planned.weights else state).exists():
+                put_back(path)  # nothing was learned
             raise
 
 

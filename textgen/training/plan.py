@@ -1,10 +1,13 @@
 """From what the user asked for to the whole run."""
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from textgen.analysis.baselines import baselines
 from textgen.config import PRESETS, Cleaning, ModelConfig, Preset, TrainConfig
@@ -20,10 +23,15 @@ from textgen.storage.run import (
     holdout_characters,
 )
 from textgen.storage.run_folder import ROOT
-from textgen.text.encoding import EncodedText, open_ids
+from textgen.text.encoding import EncodedText, open_ids, renumber
 from textgen.training import recipe
+from textgen.training.pace import ABOUT_RIGHT, Pace
+from textgen.training.recipe import Budget
+from textgen.training.start import AUTO, Start, choose_start
 
 BUILTIN = "builtin:runaway-echo"
+
+MOST_MEASURED = 2  # networks, of which each takes seconds to compile
 
 Config = TypeVar("Config", ModelConfig, TrainConfig, Cleaning)
 
@@ -43,6 +51,9 @@ class Request:
             `Cleaning`.
         encoding: of files and stdin.
         keep_boilerplate: whether Project Gutenberg's licence stays in the text.
+        start_from: the model that a new run starts from; `auto` for the English one where it is
+            worth it, `none` for nothing.
+        asked: when, by `time.monotonic()`: the time of the run counts from then.
         root: the folder of all runs.
     """
 
@@ -54,6 +65,8 @@ class Request:
     given: dict[str, Any] = field(default_factory=dict)
     encoding: str = "utf-8"
     keep_boilerplate: bool = False
+    start_from: str = AUTO
+    asked: float = field(default_factory=time.monotonic)
     root: Path = ROOT
 
     @property
@@ -84,54 +97,113 @@ def with_given(config: Config, given: dict[str, Any]) -> Config:
     return replace(config, **{name: value for name, value in given.items() if name in names})
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A run that can be trained.
+
+    Attributes:
+        run: what is trained and how.
+        choices: what was chosen for the user and why, a line each.
+        weights: what it starts from, by name; None for random ones.
+    """
+
+    run: Run
+    choices: tuple[str, ...]
+    weights: Mapping[str, np.ndarray] | None
+
+
 def plan(
-    request: Request, encoded: EncodedText, ids: Path, replicas: int = 1, workers: int = 1
-) -> tuple[Run, str | None]:
+    request: Request,
+    encoded: EncodedText,
+    ids: Path,
+    replicas: int = 1,
+    workers: int = 1,
+    pace: Pace | None = None,
+) -> Plan:
     """The whole run: the preset or the recipe, with what was given explicitly.
 
     Args:
         request: what the user asked for.
         encoded: the text.
-        ids: the file of its ids.
+        ids: the file of its ids, which are renumbered where a base brings more characters.
         replicas: devices that share each batch.
         workers: processes that share the devices.
-
-    Returns:
-        The run, and what the recipe chose and why, if it chose.
+        pace: measures a training step; None to guess from the machine's matrix products.
 
     Raises:
         TextgenError: the text cannot be trained on like this.
     """
-    given, budget = request.given, None
-    if request.preset in PRESETS:
-        preset = PRESETS[request.preset]
-    else:
-        budget = recipe.budget(encoded.characters, given.get("minutes"), given.get("epochs"))
-        preset = divisible(recipe.fit(budget), replicas)
-    if given.get("minutes") and not budget:
-        given = {"epochs": None} | given
-    elif given.get("optimizer", preset.train.optimizer) != preset.train.optimizer:
-        given = {"learning_rate": recipe.LEARNING_RATES[given["optimizer"]]} | given
-    model, train = with_given(preset.model, given), with_given(preset.train, given)
-    size = len(encoded.vocabulary)
-    check_length(encoded.characters, model, train)
-    check_size(model, size)
-    check_division(train, replicas)
-    check_memory(model, train, size, workers)
-    check_time(model, train, size)
+    split = request.given.get("validation_split", TrainConfig.validation_split)
+    start, choice = choose_start(request, encoded, ids, split)
+    vocabulary = start.vocabulary if start else encoded.vocabulary
+    size = len(vocabulary)
+
+    def checked(budget: Budget | None) -> tuple[Preset, ModelConfig, TrainConfig]:
+        preset = PRESETS[request.preset or ""] if budget is None else chosen(budget, start)
+        preset = divisible(preset, replicas) if budget else preset
+        model, train = settings(preset, request.given, timed=budget is not None)
+        check_length(encoded.characters, model, train)
+        check_size(model, size)
+        check_division(train, replicas)
+        check_memory(model, train, size, workers)
+        check_time(model, train, size)
+        return preset, model, train
+
+    budget = budget_of(request, encoded)
+    preset, model, train = checked(budget)
+    if budget and budget.minutes and pace:
+        for _ in range(MOST_MEASURED):
+            guessed, rate = budget.passes(model.units), pace.measure(model, train, size)
+            budget = budget.measured(model.units, rate, time.monotonic() - request.asked)
+            if abs(math.log(budget.passes(model.units) / guessed)) < ABOUT_RIGHT:
+                break
+            preset, model, train = checked(budget)
+        pace.announced = budget.passes(model.units)
     run = Run(
         preset=request.preset or "default",
         model=model,
         train=train,
         cleaning=request.cleaning,
         sampling=preset.sampling,
-        vocabulary=encoded.vocabulary,
+        vocabulary=vocabulary,
         characters=encoded.characters,
         sha256=encoded.sha256,
         corpus=kept_names(source_names(request.texts)),
         baselines=measured_baselines(ids, encoded, train),
+        bases=start.base.chain if start else (),
     )
-    return run, budget.line(model, train) if budget else None
+    if start:
+        renumber(ids, encoded.vocabulary, vocabulary)
+    choices = (choice, budget.line(model, train) if budget else None)
+    return Plan(run, tuple(filter(None, choices)), start.weights if start else None)
+
+
+def budget_of(request: Request, encoded: EncodedText) -> Budget | None:
+    """What the recipe has to work with; None for a preset, which needs no recipe."""
+    if request.preset in PRESETS:
+        return None
+    given, spent = request.given, time.monotonic() - request.asked
+    return recipe.budget(encoded.characters, given.get("minutes"), given.get("epochs"), spent)
+
+
+def chosen(budget: Budget, start: Start | None) -> Preset:
+    """What the recipe makes of a budget."""
+    return recipe.fit_from(budget, start.config) if start else recipe.fit(budget)
+
+
+def settings(preset: Preset, given: dict[str, Any], timed: bool) -> tuple[ModelConfig, TrainConfig]:
+    """A preset with what was given explicitly.
+
+    Args:
+        preset: of the recipe, or one of `PRESETS`.
+        given: settings by name.
+        timed: whether the preset has the time that was given.
+    """
+    if given.get("minutes") and not timed:
+        given = {"epochs": None} | given
+    elif given.get("optimizer", preset.train.optimizer) != preset.train.optimizer:
+        given = {"learning_rate": recipe.LEARNING_RATES[given["optimizer"]]} | given
+    return with_given(preset.model, given), with_given(preset.train, given)
 
 
 def kept_names(names: list[str]) -> tuple[str, ...]:
@@ -142,7 +214,10 @@ def kept_names(names: list[str]) -> tuple[str, ...]:
 
 
 def measured_baselines(ids: Path, encoded: EncodedText, train: TrainConfig) -> dict[str, float]:
-    """Bits per character of simple models on the hold-out, by name."""
+    """Bits per character of simple models on the hold-out, by name.
+
+    They know the text's own characters only: a base's others would flatter the model.
+    """
     size = len(encoded.vocabulary)
     text = open_ids(ids, size)
     cut = encoded.characters - holdout_characters(encoded.characters, train.validation_split)

@@ -1,11 +1,17 @@
 """Where a run stands: what is counted and measured, and saved with every state."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from textgen.errors import TextgenError
 from textgen.storage import schema
+from textgen.storage.state import write_state
 
+WEIGHTS = "weights/"  # what the names of the weights begin with in a state
 MAX_LOG = 1 << 24  # characters of log.csv, some 100 each evaluation
 
 
@@ -95,3 +101,20 @@ class Progress:
             self.best, self.best_train_loss, self.waited = val_loss, self.train_loss, 0
         else:
             self.waited += 1
+
+
+def write_start(path: Path, weights: Mapping[str, np.ndarray]) -> None:
+    """Write the state of a run that starts from these weights, in Keras's order."""
+    arrays = {f"{WEIGHTS}{number}": array for number, array in enumerate(weights.values())}
+    write_state(path, asdict(Progress()), arrays)
+
+
+def completed(arrays: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A state's arrays; where they are a start, which is weights only, with new ones of the rest.
+
+    Args:
+        arrays: of the state, by name.
+        new: of a learner that has learned nothing.
+    """
+    start = all(name.startswith(WEIGHTS) for name in arrays)
+    return new | arrays if start else arrays

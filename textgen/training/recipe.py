@@ -5,7 +5,7 @@ The rules were found by the search that docs/training.md describes.
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,10 @@ LEARNING_RATES = {
 # What a training step makes of the rate of NumPy's products on as many cores: 0.6 with one layer
 # of 256, 1.1 with two in larger batches (docs/performance.md).
 EFFICIENCY = 0.8
-START_UP = 8.0  # seconds of a run in which nothing is learned
+# Seconds of a run in which nothing is learned, once its network is chosen: Keras is loaded and the
+# step compiled,
+START_UP = 4.0
+LEARNING = 0.95  # and of the rest the share in which nothing is measured, written or saved.
 # Forward, and backward twice: operations a weight and character.
 OPERATIONS = 6
 # A network is best when it sees about so many characters for each weight (Hoffmann et al. 2022
@@ -100,16 +103,33 @@ class Budget:
         characters: length of the text.
         epochs: passes over it at most; None where there is a time.
         minutes: wall-clock time of the whole command, or None.
-        operations: floating-point operations that training can do in that time; 0 where there
-            is none.
+        seconds: of it that are left for learning; 0 where there is none.
+        rate: floating-point operations a second of training.
         rows: of a batch, at most.
     """
 
     characters: int
     epochs: int | None
     minutes: float | None
-    operations: float
+    seconds: float
+    rate: float
     rows: int = ROWS
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations that training can do."""
+        return self.rate * self.seconds
+
+    def measured(self, units: tuple[int, ...], pace: float, spent: float) -> "Budget":
+        """The budget by a training step that was compiled and measured.
+
+        Args:
+            units: layers of the network that was measured.
+            pace: characters a second of it.
+            spent: seconds of the minutes that are over.
+        """
+        rate = pace * OPERATIONS * weights_of(units)
+        return replace(self, rate=rate, seconds=left(self.minutes or 0.0, spent))
 
     def passes(self, units: tuple[int, ...]) -> float:
         """How often a network of these layers reads the text."""
@@ -131,21 +151,29 @@ class Budget:
         )
 
 
-def budget(characters: int, minutes: float | None, epochs: int | None) -> Budget:
+def left(minutes: float, spent: float) -> float:
+    """Seconds for learning that are left of the minutes of a run."""
+    return max(1.0, LEARNING * (minutes * 60 - spent))
+
+
+def budget(
+    characters: int, minutes: float | None, epochs: int | None, spent: float = 0.0
+) -> Budget:
     """The budget of a run; measures the machine for a moment if the time is limited.
 
     Args:
         characters: length of the text.
         minutes: asked for, or None.
         epochs: asked for, or None.
+        spent: seconds of the minutes that are over.
     """
     if minutes is None:
         most = min(MOST_PASSES, max(1, READ_IN_ALL // characters))
-        return Budget(characters, epochs or most, None, 0.0)
-    seconds = max(1.0, minutes * 60 - START_UP)
+        return Budget(characters, epochs or most, None, 0.0, 0.0)
+    seconds = left(minutes, spent + START_UP)
     cores = min(available_cores(), MOST_ROWS // LEAST_ROWS)
-    operations = matrix_rate(cores) * EFFICIENCY * seconds
-    return Budget(characters, None, minutes, operations, max(ROWS, LEAST_ROWS * cores))
+    rate = matrix_rate(cores) * EFFICIENCY
+    return Budget(characters, None, minutes, seconds, rate, max(ROWS, LEAST_ROWS * cores))
 
 
 def fit(budget: Budget) -> Preset:
@@ -164,6 +192,28 @@ def fit(budget: Budget) -> Preset:
             input_dropout=characters,
             weight_dropout=weights,
             patience=None if budget.epochs is None else max(5, budget.epochs // 5),
+        ),
+    )
+
+
+def fit_from(budget: Budget, base: ModelConfig) -> Preset:
+    """Choose a schedule for a model that starts from another one, whose network it keeps.
+
+    Without a time it makes as many operations as a new network would, but one pass at least.
+    """
+    seq_length, batch_size = 64, budget.rows
+    epochs = budget.epochs
+    if epochs is not None:
+        share = weights_of(largest_for(budget)) / weights_of(base.units)
+        epochs = max(1, round(epochs * min(1.0, share)))
+    return Preset(
+        replace(base, dropout=0.2, seq_length=seq_length),
+        TrainConfig(
+            batch_size=batch_size,
+            epochs=epochs,
+            minutes=budget.minutes,
+            learning_rate=0.002,
+            patience=None if epochs is None else max(5, epochs // 5),
         ),
     )
 

@@ -1,6 +1,5 @@
 """One call from a request to a trained run: open it, load Keras, train."""
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
 from textgen.training.new_run import Opened, open_run
+from textgen.training.pace import Pace
 from textgen.training.plan import Request
 from textgen.training.progress import Progress
 from textgen.training.reporter import Reporter
@@ -44,7 +44,6 @@ def train(
     devices: "Devices | None" = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     tensorboard: bool = False,
-    started: float | None = None,
     save_seconds: float | None = None,
 ) -> Trained:
     """Train a new run, or continue one.
@@ -58,16 +57,14 @@ def train(
         devices: where it trains; one device if None.
         callbacks: Keras callbacks; their epoch is an evaluation.
         tensorboard: whether TensorBoard logs are written into the run.
-        started: `time.monotonic()` when the run's time began; now if None.
         save_seconds: between two saved states at most.
 
     Raises:
         TextgenError: the request, the text or a file cannot be used.
         Interrupted: `stop` asked for it, and the state is saved.
     """
-    started = time.monotonic() if started is None else started
-    reporter, stop = reporter or Reporter(), stop or Stopping()
-    with _opened(request, reporter, stop, devices) as (directory, run, ids):
+    reporter, stop, pace = reporter or Reporter(), stop or Stopping(), Pace()
+    with _opened(request, reporter, stop, devices, pace) as (directory, run, ids):
         with stop.at_once():
             from textgen.training.callbacks import SAVE_SECONDS, tensorboard_callback
             from textgen.training.loop import Training
@@ -78,11 +75,12 @@ def train(
                 directory,
                 run,
                 ids,
-                started,
+                request.asked,
                 reporter,
                 callbacks,
                 devices,
                 stop,
+                pace,
                 SAVE_SECONDS if save_seconds is None else save_seconds,
             )
         try:
@@ -93,11 +91,15 @@ def train(
 
 
 def _opened(
-    request: Request, reporter: Reporter, stop: Stopping, devices: "Devices | None"
+    request: Request,
+    reporter: Reporter,
+    stop: Stopping,
+    devices: "Devices | None",
+    pace: Pace,
 ) -> AbstractContextManager[Opened]:
     """The run to train, opened by the chief for all workers."""
     if devices is None:
-        return open_run(request, reporter)
+        return open_run(request, reporter, pace=pace)
     opened = open_run(request, reporter, devices.replicas, devices.workers)
     if devices.alone:
         return opened

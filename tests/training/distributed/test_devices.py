@@ -39,7 +39,8 @@ def test_other_precision_keeps_float32(tmp_path: Path, story: str) -> None:
     from textgen.training.loop import Training
 
     given = GIVEN | {"precision": "mixed_bfloat16", "epochs": 1}
-    with new_run(request(tmp_path, "x", story[:3000], **given)) as (run, settings, _):
+    with new_run(request(tmp_path, "x", story[:3000], **given)) as (run, planned):
+        settings = planned.run
         ids = open_ids(run.text, len(settings.vocabulary))
         training = Training(run, settings, ids, time.monotonic())
         assert training.learner.model.recurrent[0].compute_dtype == "bfloat16"
@@ -67,5 +68,5 @@ def test_a_batch_that_cannot_be_divided(tmp_path: Path, story: str) -> None:
 
 
 def test_the_recipe_divides_its_batch(tmp_path: Path, story: str) -> None:
-    with new_run(request(tmp_path, "x", story[:3000]), replicas=7) as (_, run, _):
-        assert run.train.batch_size % 7 == 0
+    with new_run(request(tmp_path, "x", story[:3000]), replicas=7) as (_, planned):
+        assert planned.run.train.batch_size % 7 == 0

@@ -16,6 +16,7 @@ from textgen.training.core_parts import mean
 from textgen.training.distributed.devices import Devices
 from textgen.training.learner import Learner
 from textgen.training.model import States
+from textgen.training.progress import completed
 
 
 class Replicas:
@@ -154,8 +155,9 @@ class Replicas:
         for name, array in own.items():
             if name.startswith("carried/"):
                 own[name] = np.zeros((self.batch_size, *array.shape[1:]), array.dtype)
-        self.devices.together(lambda: check_arrays(arrays or own, own))
-        begun = {name: self.devices.of_chief((arrays or own)[name]) for name in own}
+        saved = completed(arrays or {}, own)
+        self.devices.together(lambda: check_arrays(saved, own))
+        begun = {name: self.devices.of_chief(saved[name]) for name in own}
         for learner, device in zip(self.learners, self.devices.local, strict=True):
             share = {
                 name: array[learner.rows] if name.startswith("carried/") else array

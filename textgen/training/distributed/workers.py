@@ -10,7 +10,7 @@ from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage.run import read_run
 from textgen.storage.run_folder import RunDirectory
-from textgen.text.encoding import open_ids
+from textgen.text.encoding import open_ids, renumber
 from textgen.training.distributed.devices import Devices
 from textgen.training.new_run import Opened, encode
 from textgen.training.plan import Request
@@ -92,6 +92,7 @@ def _copy(description: bytes, request: Request) -> Opened:
                 f"sha256 {encoded.sha256[:12]}, and there {run.characters:,}, {run.sha256[:12]}. "
                 "Give all workers the same sources."
             )
+        renumber(folder.text, encoded.vocabulary, run.vocabulary)
         return directory, run, open_ids(folder.text, len(run.vocabulary))
 
 
