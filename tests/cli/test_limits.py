@@ -83,7 +83,8 @@ def test_a_pipe_is_read_once_for_several_models(tmp_path: Path, invoke: Command)
 @pytest.mark.parametrize("count", [1001, MOST_SOURCES + 5])
 def test_any_number_of_sources_is_kept_in_a_run(tmp_path: Path, count: int) -> None:
     asked = request(tmp_path / "runs", "x", STORY[:4000])
-    with new_run(asked) as (directory, run, _):
+    with new_run(asked) as (directory, planned):
+        run = planned.run
         many = kept_names([f"{'long name ' * 20}{number}.txt" for number in range(count)])
         write_run(directory.settings, type(run)(**{**vars(run), "corpus": many}))
         again = read_run(directory.settings)
@@ -104,5 +105,5 @@ def test_a_source_need_not_have_a_name_in_utf_8(tmp_path: Path) -> None:
         file.write(STORY[:4000].encode())
     asked = request(tmp_path / "runs", "x", None)
     asked = type(asked)(**{**vars(asked), "sources": (os.fsdecode(source),), "resume": False})
-    with new_run(asked) as (directory, _, _):
+    with new_run(asked) as (directory, _):
         assert read_run(RunDirectory(directory.path).settings).corpus == ("caf\ufffd.txt",)

@@ -17,7 +17,7 @@ from textgen.storage.atomic import TEMPORARIES
 from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import has_state, read_state
-from textgen.training.plan import Request
+from textgen.training.request import Request
 from textgen.training.session import train
 
 SOURCES = ("text.txt",)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from textgen.cli.signals import StopSignals
-from textgen.training.plan import Request
+from textgen.training.request import Request
 from textgen.training.session import Trained
 from textgen.training.session import train as train_run
 

@@ -13,7 +13,7 @@ from support.training import request, train
 from textgen.errors import TextgenError
 from textgen.storage.model_file import load_model
 from textgen.storage.run_folder import RunDirectory
-from textgen.training.plan import Request
+from textgen.training.request import Request
 from textgen.training.session import train as train_run
 
 TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 2}

@@ -21,7 +21,7 @@ from textgen.storage.state import read_state
 from textgen.text.encoding import open_ids, write_ids
 from textgen.text.vocabulary import Vocabulary
 from textgen.training.base import Base, load_base
-from textgen.training.plan import Request
+from textgen.training.request import Request
 from textgen.training.start import judged, laid
 from textgen.training.stopping import Interrupted
 
@@ -152,7 +152,7 @@ def test_a_run_killed_before_its_first_step_still_starts_from_the_base(
         (["--from", "echo", "--preset", "nietzsche"], "The preset nietzsche starts from nothing."),
         (["--from", "nosuch"], "There is no run and no model file nosuch."),
         (["--from", "damaged.keras"], "damaged.keras is not a usable model: "),
-        (["--from", "text.txt"], "text.txt is not a usable model: "),
+        (["--from", "text.txt"], "text.txt is not a usable model"),
     ],
 )
 def test_a_base_that_cannot_be_used(

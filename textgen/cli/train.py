@@ -98,9 +98,8 @@ def train(
     reporter = make_reporter(quiet, chief)
     stop = StopSignals(lambda: reporter.stopped(stop.saved))
     with stop.at_once():
-        from textgen.training.plan import Request
+        from textgen.training.request import AUTO, Request
         from textgen.training.session import train as train_run
-        from textgen.training.start import AUTO
 
     request = Request(
         sources=sources,

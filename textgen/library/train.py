@@ -12,10 +12,9 @@ from textgen.errors import TextgenError
 from textgen.library.model import Model
 from textgen.messages import bits
 from textgen.storage import schema
-from textgen.training.plan import Request
+from textgen.training.request import AUTO, Request
 from textgen.training.session import Trained
 from textgen.training.session import train as train_run
-from textgen.training.start import AUTO
 
 if TYPE_CHECKING:
     import keras

@@ -31,9 +31,10 @@ from textgen.storage.run_folder import RunDirectory, default_run_name, is_run, l
 from textgen.storage.state import has_state, previous_path
 from textgen.text.encoding import EncodedText, open_ids, write_ids
 from textgen.training.pace import Pace
-from textgen.training.plan import BUILTIN, Plan, Request, check_division, plan
+from textgen.training.plan import Plan, check_division, plan
 from textgen.training.progress import write_start
 from textgen.training.reporter import Reporter
+from textgen.training.request import BUILTIN, Request
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
 

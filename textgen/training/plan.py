@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from textgen.analysis.baselines import baselines
-from textgen.config import PRESETS, Cleaning, ModelConfig, Preset, TrainConfig
-from textgen.corpus.sources import open_sources, source_names, source_stem
+from textgen.config import PRESETS, ModelConfig, Preset, TrainConfig
+from textgen.corpus.sources import source_names
 from textgen.errors import TextgenError
 from textgen.storage.model_file import check_size
 from textgen.storage.run import (
@@ -22,79 +22,14 @@ from textgen.storage.run import (
     check_time,
     holdout_characters,
 )
-from textgen.storage.run_folder import ROOT
 from textgen.text.encoding import EncodedText, open_ids, renumber
 from textgen.training import recipe
 from textgen.training.pace import ABOUT_RIGHT, Pace
 from textgen.training.recipe import Budget
-from textgen.training.start import AUTO, Start, choose_start
-
-BUILTIN = "builtin:runaway-echo"
+from textgen.training.request import Request, with_given
+from textgen.training.start import Start, choose_start
 
 MOST_MEASURED = 2  # networks, of which each takes seconds to compile
-
-Config = TypeVar("Config", ModelConfig, TrainConfig, Cleaning)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for.
-
-    Attributes:
-        sources: the texts; none stands for the built-in story, or for the text of the run that
-            is resumed.
-        name: of the run; None for one after the source, or for the newest.
-        resume: whether to continue a run.
-        overwrite: whether a run of that name may be replaced.
-        preset: a name in `PRESETS`, `default`, or None where none was given.
-        given: settings given explicitly, by their names in `ModelConfig`, `TrainConfig` and
-            `Cleaning`.
-        encoding: of files and stdin.
-        keep_boilerplate: whether Project Gutenberg's licence stays in the text.
-        start_from: the model that a new run starts from; `auto` for the English one where it is
-            worth it, `none` for nothing.
-        asked: when, by `time.monotonic()`: the time of the run counts from then.
-        root: the folder of all runs.
-    """
-
-    sources: tuple[str, ...] = ()
-    name: str | None = None
-    resume: bool = False
-    overwrite: bool = False
-    preset: str | None = None
-    given: dict[str, Any] = field(default_factory=dict)
-    encoding: str = "utf-8"
-    keep_boilerplate: bool = False
-    start_from: str = AUTO
-    asked: float = field(default_factory=time.monotonic)
-    root: Path = ROOT
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The sources of a new run."""
-        return self.sources or (BUILTIN,)
-
-    @property
-    def stem(self) -> str:
-        """What a new run is called if it is given no name."""
-        return source_stem(self.texts)
-
-    @property
-    def cleaning(self) -> Cleaning:
-        """How the text of a new run is cleaned."""
-        preset = PRESETS.get(self.preset or "")
-        cleaning = with_given(preset.cleaning if preset else Cleaning(), self.given)
-        return replace(cleaning, tokenize=cleaning.tokenize or cleaning.drop_stopwords)
-
-    def read(self, cleaning: Cleaning) -> Iterator[str]:
-        """The clean text, piece by piece; see `open_sources`."""
-        return open_sources(self.texts, cleaning, self.encoding, self.keep_boilerplate)
-
-
-def with_given(config: Config, given: dict[str, Any]) -> Config:
-    """The configuration with what was given explicitly."""
-    names = {field.name for field in fields(config)}
-    return replace(config, **{name: value for name, value in given.items() if name in names})
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
 from textgen.training.new_run import Opened, open_run
 from textgen.training.pace import Pace
-from textgen.training.plan import Request
 from textgen.training.progress import Progress
 from textgen.training.reporter import Reporter
+from textgen.training.request import Request
 from textgen.training.stopping import Stopping
 
 if TYPE_CHECKING:

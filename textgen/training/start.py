@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +17,9 @@ from textgen.storage.run_folder import ENGLISH, has_shipped
 from textgen.text.encoding import EncodedText, open_ids
 from textgen.text.vocabulary import Vocabulary
 from textgen.training.base import Base, load_base
+from textgen.training.request import AUTO, NOTHING, Request
 from textgen.training.transfer import transferred
 
-if TYPE_CHECKING:
-    from textgen.training.plan import Request
-
-AUTO, NOTHING = "auto", "none"
 # What a base's architecture decides.
 OF_THE_BASE = ("cell", "units", "targets")
 
@@ -58,7 +54,7 @@ class Start:
 
 
 def choose_start(
-    request: "Request", encoded: EncodedText, ids: Path, split: float
+    request: Request, encoded: EncodedText, ids: Path, split: float
 ) -> tuple[Start | None, str | None]:
     """The start that was asked for; for `auto` the English model where it is worth it.
 
@@ -115,7 +111,7 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def laid(base: Base, request: "Request", encoded: EncodedText, text: np.ndarray) -> Start:
+def laid(base: Base, request: Request, encoded: EncodedText, text: np.ndarray) -> Start:
     """Lay a base into a text's vocabulary.
 
     Args:

@@ -13,8 +13,8 @@ from textgen.storage.run_folder import RunDirectory
 from textgen.text.encoding import open_ids, renumber
 from textgen.training.distributed.devices import Devices
 from textgen.training.new_run import Opened, encode
-from textgen.training.plan import Request
 from textgen.training.reporter import Reporter
+from textgen.training.request import Request
 from textgen.training.stopping import Stopping
 
 
