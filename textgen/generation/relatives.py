@@ -33,15 +33,15 @@ def as_known(text: str, characters: str) -> str:
         return text
     read: dict[str, str] = {}
 
-    def relative(found: re.Match[str]) -> str:
+    def in_place(found: re.Match[str]) -> str:
         before = text[found.start() - 1] if found.start() else " "
         after_blank = before.isspace() or before in "([{—"
-        opens = after_blank if found[0] in "'\"" else found[0] in OPENING
-        instead = _relative(found[0], known, opens)
+        opens = after_blank if found[0] in "'\"" else None
+        instead = relative(found[0], known, opens)
         read.setdefault(found[0], instead)
         return instead
 
-    text = re.sub(f"[{re.escape(''.join(unknown))}]", relative, text)
+    text = re.sub(f"[{re.escape(''.join(unknown))}]", in_place, text)
     changed = [character for character in unknown if read[character] != character]
     if changed:
         instead = " ".join("".join(map(visible, read[one])) or "nothing" for one in changed)
@@ -58,12 +58,19 @@ def relatives(characters: str, opens: bool = False) -> dict[str, str]:
     """
     known = set(characters)
     unknown = sorted(TYPED - known)
-    found = {one: _relative(one, known, opens or one in OPENING) for one in unknown}
-    return {character: relative for character, relative in found.items() if relative != character}
+    found = {one: relative(one, known, opens or None) for one in unknown}
+    return {one: instead for one, instead in found.items() if instead != one}
 
 
-def _relative(character: str, known: set[str], opens: bool) -> str:
-    """What the model knows in place of a character; the character itself where it is nothing."""
+def relative(character: str, known: set[str], opens: bool | None = None) -> str:
+    """What a model knows in place of a character; the character itself where it is nothing.
+
+    Args:
+        character: one that may be unknown.
+        known: the characters that the model knows.
+        opens: whether a quote opens; None for what it looks like.
+    """
+    opens = character in OPENING if opens is None else opens
     relatives = [*_relatives(character, opens)]
     written = [*chain.from_iterable((one, one.lower()) for one in relatives)]
     written += [one.upper() for one in relatives]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from textgen.generation.relatives import relative
 from textgen.storage.model_file import Model
-from textgen.text.relatives import relatives
 from textgen.text.vocabulary import Vocabulary
 
 FIRST, LAST, BIAS = "layer_0/kernel", "logits/kernel", "logits/bias"
@@ -32,22 +32,20 @@ def transferred(
         Arrays by name, shaped for the vocabulary.
     """
     known = model.vocabulary
+    own = known.lookup(vocabulary.characters) < len(known)
     places = np.array([_place(character, known) for character in vocabulary.characters])
     weights = model.weights
     rows = np.vstack((weights[FIRST], weights[FIRST].mean(axis=0)))
     columns = np.hstack((weights[LAST], weights[LAST].mean(axis=1, keepdims=True)))
     bias = np.append(weights[BIAS], np.float32(0))[places]
-    own = known.lookup(vocabulary.characters) < len(known)
     bias[~own] = (_level(bias, counts, own) + np.log(np.maximum(counts, 1)))[~own]
     return dict(weights) | {FIRST: rows[places], LAST: columns[:, places], BIAS: bias}
 
 
 def _place(character: str, known: Vocabulary) -> int:
     """The id that a character starts from; one past the last for the mean of all."""
-    for candidate in (character, *relatives(character)):
-        if candidate in known:
-            return int(known.lookup(candidate)[0])
-    return len(known)
+    nearest = relative(character, set(known.characters)) or character  # a lone accent has none
+    return int(known.lookup(nearest)[0])
 
 
 def _level(bias: np.ndarray, counts: np.ndarray, own: np.ndarray) -> float:
