@@ -58,6 +58,10 @@ FORMATS = {
     "book.doc": (DOC, "book.doc is an old Office document, not plain text."),
     "book.odt": (ODT, "book.odt is an OpenDocument file, not plain text. Export it"),
     "book.epub": (EPUB, "book.epub is an EPUB, not plain text. Convert it"),
+    "model.keras": (
+        zipped(("metadata.json", b"{}"), ("config.json", b"{}")),
+        "model.keras is a model, not plain text. Give a text.",
+    ),
     "book.zip": (zipped(("book.txt", b"fog")), "book.zip is a ZIP archive, not plain text. Unpack"),
     "book.txt.gz": (gzip.compress(b"fog"), "book.txt.gz is compressed, not plain text. Unpack it"),
     "page.png": (png(), "page.png is an image, not plain text."),
@@ -138,7 +142,7 @@ def test_a_name_with_blanks_needs_quotes(invoke: Command, folder: Path) -> None:
     (folder / "Sense and Sensibility.txt").write_text("fog")
     said = one_error(invoke("train", "Sense", "and", "Sensibility.txt"))
     assert said == (
-        "No such file: Sense. A name with blanks needs quotes: 'Sense and Sensibility.txt'"
+        "No such file: Sense. Blanks in a name need quotes: 'Sense and Sensibility.txt'"
     )
 
 
@@ -182,6 +186,7 @@ def test_a_model_may_be_named_by_itself(invoke: Command, folder: Path) -> None:
     [
         (["-p", "The", "man", "said"], "A prompt of several words needs quotes: -p 'The man said'"),
         (["-p", "The", "man"], "A prompt of several words needs quotes: -p 'The man'"),
+        (["The man"], "There is no model 'The man'. A prompt comes after -p: -p 'The man'"),
         (["The", "man"], "Name one model, not 2. A prompt comes after -p."),
         (["-m", "a", "chesterton"], "Name one model: -m a or chesterton."),
     ],
@@ -282,7 +287,7 @@ def test_a_text_too_short_says_how_much_is_sensible(invoke: Command, folder: Pat
     (folder / "short.txt").write_text("fog and rain " * 20)
     said = one_error(invoke("train", "short.txt"))
     assert said.startswith("The text has 260 characters and must have at least ")
-    assert said.endswith("a network needs 20,000 or more, some ten pages.")
+    assert said.endswith("20,000 characters or more, some ten pages, are sensible.")
     assert "--seq-length" not in said
 
 

@@ -228,6 +228,9 @@ def _only_model(words: tuple[str, ...], model: str | None, prompt: str) -> str |
         raise click.UsageError(f"Name one model, not {len(words)}. A prompt comes after -p.")
     if model is not None:
         raise click.UsageError(f"Name one model: -m {quoted(model)} or {quoted(words[0])}.")
+    if " " in words[0] and not _is_model(words[0]):
+        named = quoted(words[0])
+        raise click.UsageError(f"There is no model {named}. A prompt comes after -p: -p {named}")
     return words[0]
 
 

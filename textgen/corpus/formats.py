@@ -15,6 +15,7 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB", "Convert it to plain text."),
     (rb"PK\x03\x04.{26}mimetypeapplication/vnd.oasis", "an OpenDocument file", _EXPORT),
     (rb"PK\x03\x04.*(\[Content_Types\]|word/|_rels/)", "an Office document", _EXPORT),
+    (rb"PK\x03\x04.{26}metadata\.json", "a model", "Give a text."),
     (rb"PK\x03\x04", "a ZIP archive", f"{_UNPACK}: unzip."),
     (rb"\x1f\x8b", "compressed", f"{_UNPACK}: gunzip."),
     (rb"BZh[1-9]1AY&SY", "compressed", f"{_UNPACK}: bunzip2."),

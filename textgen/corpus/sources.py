@@ -166,7 +166,7 @@ def _refuse_split_name(sources: Sequence[str]) -> None:
             name = " ".join(sources[start:end])
             if os.path.isfile(name):  # noqa: PTH113 - as above
                 raise TextgenError(
-                    f"No such file: {shown(source)}. A name with blanks needs quotes: {name!a}"
+                    f"No such file: {shown(source)}. Blanks in a name need quotes: {quoted(name)}"
                 )
 
 

@@ -145,10 +145,11 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
     needed = int(max((window + 1) / split, min(window / (1 - split), MOST_HOLDOUT + window))) - 1
     while not enough(needed):
         needed += 1
+    sensible = f"{SENSIBLE:,} characters or more, some ten pages, are sensible."
     raise TextgenError(
-        f"The text has {characters:,} characters and must have at least {needed:,}, with windows "
-        f"of {model.seq_length} and {split:g} of it held out. To learn to write, a network needs "
-        f"{SENSIBLE:,} or more, some ten pages."
+        f"The text has {characters:,} characters and must have at least {needed:,} (windows of "
+        f"{model.seq_length}, {split:g} held out). "
+        + (sensible if needed < SENSIBLE else "Give more text or a smaller --seq-length.")
     )
 
 
