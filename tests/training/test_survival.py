@@ -40,7 +40,7 @@ def wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
 
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, story: str) -> None:
     (tmp_path / "text.txt").write_text(story[:3000])
-    whole, broken = (Trainer(tmp_path, name, epochs=20) for name in ("whole", "broken"))
+    whole, broken = (Trainer(tmp_path, name, epochs=8) for name in ("whole", "broken"))
     chance = random.Random(5)  # in or after a save, both times
     for _ in range(2):
         assert kill_once(broken, chance, 2.0)
