@@ -271,7 +271,8 @@ def check_begun(directory: RunDirectory) -> None:
     if os.path.lexists(directory.model) or (log.exists() and log.stat().st_size):
         raise TextgenError(
             f"The run {shown(directory.path)} was trained, but its state is missing, so it cannot "
-            "be continued. Train it again with --overwrite, or start a new run with another --name."
+            "be continued. Start another run from its model with --from, or train it again with "
+            "--overwrite."
         )
 
 
