@@ -175,7 +175,7 @@ class Training:
         loss = self.learner.step(progress.step, batch, rate)
         if isinstance(self.learner, Replicas):
             self.agreement.count(self.learner.tally)
-        self._check(loss, "loss", progress.step + 1)
+        check_loss(loss, "loss", progress.step + 1, self.run, self._kept())
         if self.compiled:  # the first step of a session compiles, so it is not timed
             progress.step_seconds += time.monotonic() - begun
             progress.step_targets += batch.targets.size * self.devices.workers
@@ -199,7 +199,7 @@ class Training:
                 val_loss = self.learner.evaluate(self.holdout)
         else:
             val_loss = self.learner.evaluate(self.holdout)
-        self._check(val_loss, "hold-out loss", self.progress.step)
+        check_loss(val_loss, "hold-out loss", self.progress.step, self.run, self._kept())
         self.progress.evaluated(val_loss)
         self.callbacks.on_test_end({"loss": val_loss})
         logs = {"loss": self.progress.train_loss} | self.standing.figures()
@@ -213,17 +213,9 @@ class Training:
         if not self._over():
             self.callbacks.on_epoch_begin(self.progress.evaluations)
 
-    def _check(self, loss: float, name: str, step: int) -> None:
-        """See that a loss is a number."""
-        if math.isfinite(loss):
-            return
-        kept = ""
-        if self.progress.evaluations:
-            kept = f"The last good model stays in {shown(self.directory.path)}. "
-        raise TextgenError(
-            f"The {name} became {loss} at step {step:,}. {kept}"
-            f"Train again with a --learning-rate below {self.run.train.learning_rate:g}."
-        )
+    def _kept(self) -> Path | None:
+        """Where the last good model is, if there is one."""
+        return self.directory.path if self.progress.evaluations else None
 
     def _give_rate(self, step: int) -> float:
         """Give the optimizer the learning rate of a step."""
@@ -248,6 +240,16 @@ class Training:
             Log(directory.log, progress, self.standing.figures),
             self.state,
         ]
+
+
+def check_loss(loss: float, name: str, step: int, run: Run, kept: Path | None) -> None:
+    """Refuse a loss that is not a number, after `step` steps; a good model may be `kept`."""
+    if not math.isfinite(loss):
+        stays = "" if kept is None else f"The last good model stays in {shown(kept)}. "
+        raise TextgenError(
+            f"The {name} became {loss} at step {step:,}. {stays}"
+            f"Train again with a --learning-rate below {run.train.learning_rate:g}."
+        )
 
 
 def batches_of(run: Run, text: np.ndarray) -> Streams | Windows:

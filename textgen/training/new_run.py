@@ -1,6 +1,5 @@
 """Opening a run directory: a new one, checked before it is named, or an earlier one."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -35,10 +34,9 @@ from textgen.training.plan import Plan, check_division, plan
 from textgen.training.progress import write_start
 from textgen.training.reporter import Reporter
 from textgen.training.request import BUILTIN, Request
+from textgen.training.same_text import check_ids, check_same_text
 
 Opened = tuple[RunDirectory, Run, np.ndarray]
-
-VERIFY_BLOCK = 1 << 20  # ids that are checked at a time
 
 
 @contextmanager
@@ -296,49 +294,3 @@ def last_change(folder: Path) -> int:
             with suppress(FileNotFoundError):
                 times.append(path.lstat().st_mtime_ns)
     return max(times)
-
-
-def check_same_text(chunks: Iterable[str], run: Run, directory: RunDirectory) -> None:
-    """Refuse to continue a run with another text."""
-    digest, characters = hashlib.sha256(), 0
-    for chunk in chunks:
-        digest.update(chunk.encode())
-        characters += len(chunk)
-    if digest.hexdigest() != run.sha256:
-        raise TextgenError(
-            f"The run {shown(directory.name)} was started with another text "
-            f"({run.characters:,} characters, sha256 {run.sha256[:12]}; this one has "
-            f"{characters:,}, {digest.hexdigest()[:12]}). "
-            "Leave out the source, or start a new run with another --name."
-        )
-
-
-def check_ids(run: Run, directory: RunDirectory) -> None:
-    """See that text.ids is still the text that run.json describes."""
-    path = directory.text
-    try:
-        size = path.stat().st_size
-        good = size == run.characters * run.vocabulary.dtype.itemsize
-        good = good and text_sha256(path, run) == run.sha256
-    except OSError as error:
-        raise TextgenError(
-            f"Could not read {shown(path)}: {error.strerror or error}. "
-            "Train it again with --overwrite."
-        ) from error
-    if not good:
-        raise TextgenError(
-            f"{shown(path)} is not the text that this run was started with. "
-            "Train it again with --overwrite."
-        )
-
-
-def text_sha256(path: Path, run: Run) -> str | None:
-    """The hash of the text that the ids stand for, None if one stands for nothing."""
-    ids = open_ids(path, len(run.vocabulary))
-    digest = hashlib.sha256()
-    for start in range(0, len(ids), VERIFY_BLOCK):
-        block = ids[start : start + VERIFY_BLOCK]
-        if int(block.max()) >= len(run.vocabulary):
-            return None
-        digest.update(run.vocabulary.decode(block).encode())
-    return digest.hexdigest()

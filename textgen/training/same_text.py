@@ -1,0 +1,59 @@
+"""Whether a run that is continued still has its text."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from textgen.errors import TextgenError
+from textgen.messages import shown
+from textgen.storage.run import Run
+from textgen.storage.run_folder import RunDirectory
+from textgen.text.encoding import open_ids
+
+BLOCK = 1 << 20  # ids that are checked at a time
+
+
+def check_same_text(chunks: Iterable[str], run: Run, directory: RunDirectory) -> None:
+    """Refuse to continue a run with another text."""
+    digest, characters = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk.encode())
+        characters += len(chunk)
+    if digest.hexdigest() != run.sha256:
+        raise TextgenError(
+            f"The run {shown(directory.name)} was started with another text "
+            f"({run.characters:,} characters, sha256 {run.sha256[:12]}; this one has "
+            f"{characters:,}, {digest.hexdigest()[:12]}). "
+            "Leave out the source, or start a new run with another --name."
+        )
+
+
+def check_ids(run: Run, directory: RunDirectory) -> None:
+    """See that text.ids is still the text that run.json describes."""
+    path = directory.text
+    try:
+        size = path.stat().st_size
+        good = size == run.characters * run.vocabulary.dtype.itemsize
+        good = good and text_sha256(path, run) == run.sha256
+    except OSError as error:
+        raise TextgenError(
+            f"Could not read {shown(path)}: {error.strerror or error}. "
+            "Train it again with --overwrite."
+        ) from error
+    if not good:
+        raise TextgenError(
+            f"{shown(path)} is not the text that this run was started with. "
+            "Train it again with --overwrite."
+        )
+
+
+def text_sha256(path: Path, run: Run) -> str | None:
+    """The hash of the text that the ids stand for, None if one stands for nothing."""
+    ids = open_ids(path, len(run.vocabulary))
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), BLOCK):
+        block = ids[start : start + BLOCK]
+        if int(block.max()) >= len(run.vocabulary):
+            return None
+        digest.update(run.vocabulary.decode(block).encode())
+    return digest.hexdigest()
