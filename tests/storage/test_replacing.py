@@ -70,6 +70,32 @@ def test_a_kill_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     assert (tmp_path / "x" / "run.json").read_text() == ".old-x"
 
 
+def test_a_kill_while_a_folder_is_removed_is_repaired(tmp_path: Path) -> None:
+    """Its lock may be gone already."""
+    unfinished_path(tmp_path).mkdir()
+    repair(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_run_with_a_model_waits_whatever_else_does(tmp_path: Path) -> None:
+    path = make(tmp_path / "x")
+    make(tmp_path / ".old-x")
+    replace_run(path, make(tmp_path / "y", model=False))
+    assert (tmp_path / ".old-x" / "run.json").read_text() == "x"
+    assert names(tmp_path) == [".old-x", "x"]
+
+
+def test_a_folder_that_only_has_such_a_name_is_left_alone(tmp_path: Path) -> None:
+    make(tmp_path / "x")
+    (tmp_path / ".old-x").mkdir()
+    (tmp_path / ".old-x" / "chapter.tex").write_text("years of work")
+    repair(tmp_path)
+    with pytest.raises(OSError, match="not empty"):
+        replace_run(tmp_path / "x", make(tmp_path / "y"))
+    assert names(tmp_path / ".old-x") == ["chapter.tex"]
+    assert (tmp_path / "x" / "run.json").read_text() == "x"
+
+
 def test_what_another_process_does_now_is_not_repaired(tmp_path: Path) -> None:
     make(tmp_path / ".old-x")
     with lock_run(tmp_path / ".old-x"):

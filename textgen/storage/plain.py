@@ -40,19 +40,24 @@ def open_plain(path: Path, most: int = sys.maxsize, follow: bool = False) -> tup
     raise Refused(f"it is larger than {most:,} bytes")
 
 
-def read_plain(path: Path, most: int) -> bytes | None:
-    """The first `most` bytes of a file in a run; None where there is none that can be used.
-
-    A note says why a file that is there cannot be used.
-    """
+def open_or_note(path: Path, most: int = sys.maxsize) -> tuple[BinaryIO, int] | None:
+    """As `open_plain`; None where there is no file that can be used, and a note says why."""
     try:
-        file, _ = open_plain(path)
-        with file:
-            return file.read(most)
+        return open_plain(path, most)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Refused as reason:
-        note(f"{shown(path)} is left out: {reason}.")
+    except Refused as refused:
+        reason = str(refused)
     except OSError as error:
-        note(f"{shown(path)} is left out: {error.strerror or error}.")
+        reason = error.strerror or str(error)
+    note(f"{shown(path)} is left out: {reason}.")
     return None
+
+
+def read_plain(path: Path, most: int) -> bytes | None:
+    """The first `most` bytes of a file in a run; see `open_or_note`."""
+    opened = open_or_note(path)
+    if opened is None:
+        return None
+    with opened[0] as file:
+        return file.read(most)

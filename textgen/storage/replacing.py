@@ -42,10 +42,13 @@ def replace_run(path: Path, new: Path) -> None:
         OSError: a folder cannot be renamed.
     """
     with lock_run(path):  # which goes with it, so that nobody repairs what is being done
-        if RunDirectory(path).replaced.exists():  # so this one never had a model
+        run = RunDirectory(path)
+        if run.model.is_file():
+            forget_replaced(path)
+        if is_run(run.replaced):  # so this one never had a model
             discard(path)
         else:
-            path.rename(RunDirectory(path).replaced)
+            path.rename(run.replaced)
         new.rename(path)
 
 
@@ -58,12 +61,14 @@ def discard(path: Path) -> None:
 
 def forget_replaced(path: Path) -> None:
     """Remove the run that waits beside the one at `path`, which has a model now."""
-    shutil.rmtree(RunDirectory(path).replaced, ignore_errors=True)
+    if is_run(RunDirectory(path).replaced):
+        with suppress(OSError):  # another process may do the same
+            discard(RunDirectory(path).replaced)
 
 
 def put_back(path: Path) -> None:
     """Remove the run at `path` and give its name back to the one that waits, if one does."""
-    if RunDirectory(path).replaced.exists():
+    if is_run(RunDirectory(path).replaced):
         with suppress(OSError):  # the next start repairs it
             discard(path)
             RunDirectory(path).replaced.rename(path)
@@ -71,13 +76,13 @@ def put_back(path: Path) -> None:
 
 def repair(root: Path) -> None:
     """Finish what killed trainers began under `root`."""
-    for waiting in root.glob(f"{REPLACED}*"):
+    for waiting in filter(is_run, root.glob(f"{REPLACED}*")):
         path = root / waiting.name.removeprefix(REPLACED)
         with suppress(TextgenError, OSError), lock_run(waiting):
             if not os.path.lexists(path):
                 waiting.rename(path)
             elif RunDirectory(path).model.is_file():
                 forget_replaced(path)
-    for lock in root.glob(f"{UNFINISHED}*/lock"):
-        with suppress(TextgenError), lock_run(lock.parent):
-            shutil.rmtree(lock.parent, ignore_errors=True)
+    for folder in root.glob(f"{UNFINISHED}*"):
+        with suppress(TextgenError), lock_run(folder):
+            shutil.rmtree(folder, ignore_errors=True)

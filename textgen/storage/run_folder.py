@@ -14,10 +14,9 @@ import numpy as np
 
 from textgen.errors import TextgenError
 from textgen.messages import note, shown
-from textgen.storage import schema
 from textgen.storage.atomic import remove_temporaries
 from textgen.storage.model_file import Model
-from textgen.storage.plain import open_plain
+from textgen.storage.plain import open_or_note
 from textgen.storage.provenance import Provenance
 from textgen.text.encoding import open_ids
 
@@ -125,9 +124,8 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
         TextgenError: there is none.
     """
     if name_or_path is None:
-        for run in runs(root):
-            if os.access(run.model, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-                return run.model
+        if newest := _newest_model(root):
+            return newest
         raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
     name = os.fspath(name_or_path)
     if name.startswith(BUILTIN) and (shipped := _shipped(name.removeprefix(BUILTIN))):
@@ -147,12 +145,19 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
 
 def default_model(root: Path = ROOT) -> Path:
     """The model of the newest run; where there is none yet, the English one, and a note."""
-    if found := runs(root):
-        return found[0].model
+    if newest := _newest_model(root):
+        return newest
     if has_shipped(ENGLISH):
         note(f"There is no run in {shown(root)} yet, so {ENGLISH} writes.")
         return find_model(ENGLISH)
     return find_model(None, root)
+
+
+def _newest_model(root: Path) -> Path | None:
+    """The newest model that this user may read."""
+    effective = os.access in os.supports_effective_ids
+    models = (run.model for run in runs(root))
+    return next((m for m in models if os.access(m, os.R_OK, effective_ids=effective)), None)
 
 
 def has_shipped(name: str) -> bool:
@@ -289,13 +294,10 @@ def read_run_text(model_path: Path, model: Model) -> RunText | None:
     train, holdout = provenance.train_characters, provenance.holdout_characters
     if train is None or holdout is None:
         return None
-    try:
-        file, size = open_plain(path, MAX_TEXT)
-    except FileNotFoundError:
+    opened = open_or_note(path, MAX_TEXT)
+    if opened is None:
         return None
-    except (schema.Refused, OSError) as error:
-        note(f"{shown(path)} is left out: {getattr(error, 'strerror', None) or error}.")
-        return None
+    file, size = opened
     with file:
         if size != (train + holdout) * model.vocabulary.dtype.itemsize:
             return None
