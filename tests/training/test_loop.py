@@ -234,3 +234,29 @@ def test_tensorboard_of_keras(tmp_path: Path, story: str) -> None:
     train(tmp_path, "x", story[:3000], board, **TINY)
     events = list((tmp_path / "board").rglob("events.out.tfevents.*"))
     assert any(b"epoch_loss" in path.read_bytes() for path in events)
+
+
+def test_a_finished_run_is_given_more_minutes(tmp_path: Path, finished: RunDirectory) -> None:
+    """They come on top of those it had; its rate begins again, lower, and ends near nothing."""
+    shutil.copytree(finished.path, tmp_path / "x")
+    before = read_state(finished.state)[0]
+    assert before["finished"]
+    more = train(tmp_path, "x", None, minutes=0.05).progress
+    assert more.step > before["step"]
+    assert more.stage_seconds == before["seconds"]
+    assert more.finished
+    run = read_run(tmp_path / "x/run.json")
+    assert run.train.minutes == pytest.approx(before["seconds"] / 60 + 0.05)
+    rates = [float(row["learning_rate"]) for row in log_of(RunDirectory(tmp_path / "x"))]
+    assert rates[-1] < 0.1 * run.train.learning_rate
+
+
+def test_the_minutes_of_an_unfinished_run_are_its_whole_time(tmp_path: Path, story: str) -> None:
+    with pytest.raises(Interrupted):
+        train(tmp_path, "x", story[:3000], Interrupt(2), units=(8,), minutes=5)
+    before = read_state(tmp_path / "x/state")[0]
+    assert not before["finished"]
+    train(tmp_path, "x", None, minutes=(before["seconds"] + 2) / 60)
+    after = read_state(tmp_path / "x/state")[0]
+    assert after["stage_seconds"] == 0
+    assert after["seconds"] < before["seconds"] + 60

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from textgen.cli.terminal import note_on_stderr
 from textgen.messages import bits, quoted
+from textgen.storage.run_folder import ROOT, RunDirectory
 from textgen.training.reporter import Reporter, Status
 
 LINE_SECONDS = 10.0  # between two plain lines
@@ -53,6 +54,8 @@ class Quiet(Reporter):
         """
         if self.name is None:
             return
+        if RunDirectory(ROOT / self.name).model.exists():
+            self.note(f"Use its best model so far: textgen sample --model {quoted(self.name)}")
         minutes = 0.0 if saved is None else (time.monotonic() - saved) / 60
         lost = f" The last {minutes:.1f} minutes are lost." if minutes > 0.1 else ""
         self.note(f"Stopped.{lost} Continue: textgen train --resume --name {quoted(self.name)}")

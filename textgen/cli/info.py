@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from textgen.storage.provenance import Provenance
     from textgen.storage.run_folder import RunDirectory
 
+WIDEST = 32  # characters of a text's name in the list of runs
+
 
 @click.command()
 @click.argument("model", required=False, shell_complete=complete_run)
@@ -200,17 +202,20 @@ def cleaning(model: "Model") -> str:
 
 def list_of_runs(found: "list[RunDirectory]") -> list[str]:
     """The runs as a table."""
+    from textgen.storage.run_folder import ROOT
+
     if not found:
-        return ["There are no runs yet. Train one: textgen train"]
-    rows = [("run", "bits per character", "best n-gram", "model", "size", "age")]
+        return [f"There are no runs in {shown(ROOT.absolute())}. Train one: textgen train"]
+    rows = [("run", "text", "bits per character", "best n-gram", "model", "size", "age")]
     for run in found:
         entry = list_entry(run)
         if "error" in entry:
-            rows.append((printable(run.name), "-", "-", "cannot be read", "-", "-"))
+            rows.append((printable(run.name), "-", "-", "-", "cannot be read", "-", "-"))
             continue
         rows.append(
             (
                 printable(run.name),
+                shortened(printable(entry["text"])),
                 bpc(entry["val_bpc"]),
                 bpc(entry["ngram_bpc"]),
                 entry["kind"],
@@ -218,7 +223,17 @@ def list_of_runs(found: "list[RunDirectory]") -> list[str]:
                 duration(entry["age"]),
             )
         )
-    return table(rows, "<>><>>")
+    return [
+        *table(rows, "<<>><>>"),
+        "",
+        f"A run is a folder in {shown(ROOT.absolute())}: move it to rename it, delete it to remove "
+        "it.",
+    ]
+
+
+def shortened(text: str) -> str:
+    """A text that fits into a column."""
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
 
 
 def list_entry(run: "RunDirectory") -> dict[str, Any]:
@@ -236,6 +251,7 @@ def list_entry(run: "RunDirectory") -> dict[str, Any]:
     best = best_ngram(provenance.baselines)
     return {
         "name": run.name,
+        "text": " + ".join(source.name for source in provenance.sources),
         "val_loss": provenance.val_loss,
         "val_bpc": provenance.val_bpc,
         "ngram_bpc": best[1] if best else None,

@@ -104,11 +104,16 @@ def runs(root: Path = ROOT) -> list[RunDirectory]:
 
 def default_run_name(stem: str, root: Path = ROOT) -> str:
     """A free name made of a source's stem: stem, stem-2, stem-3 and so on."""
-    base = re.sub(r"[^\w.+-]+", "-", stem)[:80].strip("-.") or "run"
-    name, number = base, 2
+    base = name = first_name(stem)
+    number = 2
     while os.path.lexists(root / name):
         name, number = f"{base}-{number}", number + 1
     return name
+
+
+def first_name(stem: str) -> str:
+    """The name that a run after a source has if it is free."""
+    return re.sub(r"[^\w.+-]+", "-", stem)[:80].strip("-.") or "run"
 
 
 def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
@@ -126,7 +131,9 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
     if name_or_path is None:
         if newest := _newest_model(root):
             return newest
-        raise TextgenError(f"There is no model in {shown(root)} yet. Train one first.")
+        raise TextgenError(
+            f"There is no model in {shown(root.absolute())} yet. Train one first: textgen train"
+        )
     name = os.fspath(name_or_path)
     if name.startswith(BUILTIN) and (shipped := _shipped(name.removeprefix(BUILTIN))):
         return shipped
@@ -195,7 +202,8 @@ def _not_found(given: Path, root: Path) -> str:
         return f"{shown(given)} is not a regular file."
     names = [shown(run.name) for run in runs(root)]
     close = get_close_matches(given.name, names, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Runs: {', '.join(names[:10]) or 'none'}."
+    there = f"Runs in {shown(root.absolute())}: {', '.join(names[:10]) or 'none'}."
+    hint = f"Did you mean {close[0]}?" if close else there
     return f"There is no run and no model file {shown(given)}. {hint}"
 
 

@@ -179,6 +179,11 @@ class SaveState(keras.callbacks.Callback):
         """Save what the evaluation has changed."""
         self.save()
 
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Save that the run is finished."""
+        self._progress.finished = True
+        self.save()
+
     def save(self) -> None:
         """Save the state, from which the run continues exactly."""
         self._rate.heed_callbacks()

@@ -18,17 +18,23 @@ class Clock:
         steps_per_pass: steps in which the text is read once.
         started: `time.monotonic()` at the start of this session.
         earlier: seconds of earlier sessions.
+        stage: the seconds at which this stage of the run began.
 
     Attributes:
         agreed: `spent` as all workers know it; None where one decides alone.
     """
 
     def __init__(
-        self, train: TrainConfig, steps_per_pass: int, started: float, earlier: float = 0.0
+        self,
+        train: TrainConfig,
+        steps_per_pass: int,
+        started: float,
+        earlier: float = 0.0,
+        stage: float = 0.0,
     ):
         self.agreed: float | None = None
         self._began = started - earlier
-        self._minutes = train.minutes
+        self._minutes, self._stage = train.minutes, stage
         self._total = None if train.epochs is None else train.epochs * steps_per_pass
         self._steps_per_pass = steps_per_pass
         # Evaluations divide a pass into equal parts.
@@ -61,8 +67,9 @@ class Clock:
         return (self._minutes or 0) * 60 - 1.2 * self._evaluation_seconds - 1.0
 
     def done(self, step: int) -> float:
-        """The share of the run that is over after `step` steps, 0 to 1."""
-        time_share = 0.0 if self._minutes is None else self.now / max(self.budget, 1e-9)
+        """The share of the run's stage that is over after `step` steps, 0 to 1."""
+        stage = max(self.budget - self._stage, 1e-9)
+        time_share = 0.0 if self._minutes is None else (self.now - self._stage) / stage
         step_share = 0.0 if self._total is None else step / self._total
         return min(1.0, max(time_share, step_share))
 
@@ -72,5 +79,6 @@ class Clock:
             return step % self._steps_per_pass % self._steps_between == 0
         # The first evaluation compiles, so it does not show what another one costs.
         costs = self._evaluation_seconds if evaluations > 1 else 0.0
-        interval = max(self.budget / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
+        stage = self.budget - self._stage
+        interval = max(stage / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
         return self.now >= self._evaluated + interval

@@ -86,7 +86,14 @@ class Training:
         self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
         self.batches = batches_of(run, self.text)
         self.progress, arrays = saved_state(directory.state, self.devices)
-        self.clock = Clock(run.train, self.batches.steps_per_pass, started, self.progress.seconds)
+        self.progress.resume(run.train.minutes)
+        self.clock = Clock(
+            run.train,
+            self.batches.steps_per_pass,
+            started,
+            self.progress.seconds,
+            self.progress.stage_seconds,
+        )
         self.agreement = Agreement(self.devices, self.clock, self.progress, self.stop)
         self.learner = learner_of(run, self.devices, self.agreement, arrays, self.pace)
         self.rate = Rate(run.train, self.progress, self.learner.model.optimizer)
@@ -156,9 +163,10 @@ class Training:
         self.agreement.meet()
         self.clock.start()
         if self._over() and not self._evaluation_due():
+            name = quoted(self.directory.name)
             note(
-                f"The run is finished after {self.progress.step:,} steps. "
-                "To continue, give a larger --epochs or --patience."
+                f"The run is finished after {self.progress.step:,} steps. Train it ten minutes "
+                f"more: textgen train --resume --name {name} --minutes 10"
             )
         self._give_rate(max(0, self.progress.step - 1))  # as if it had not been stopped
         self.learner.model.stop_training = False

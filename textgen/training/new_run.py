@@ -5,11 +5,12 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from textgen.errors import TextgenError
-from textgen.messages import note, shown
+from textgen.messages import note, quoted, shown
 from textgen.storage.atomic import not_written
 from textgen.storage.replacing import (
     check_replaceable,
@@ -26,12 +27,18 @@ from textgen.storage.run import (
     read_run,
     write_run,
 )
-from textgen.storage.run_folder import RunDirectory, default_run_name, is_run, lock_run
-from textgen.storage.state import has_state, previous_path
+from textgen.storage.run_folder import (
+    RunDirectory,
+    default_run_name,
+    first_name,
+    is_run,
+    lock_run,
+)
+from textgen.storage.state import has_state, previous_path, read_state
 from textgen.text.encoding import EncodedText, open_ids, write_ids
 from textgen.training.pace import Pace
 from textgen.training.plan import Plan, check_division, plan
-from textgen.training.progress import write_start
+from textgen.training.progress import Progress, write_start
 from textgen.training.reporter import Reporter
 from textgen.training.request import BUILTIN, Request
 from textgen.training.same_text import check_ids, check_same_text
@@ -71,6 +78,11 @@ def open_run(
         return
     with new_run(request, replicas, workers, pace) as (directory, planned):
         reporter.opened(directory.name)
+        if request.name is None and directory.name != (first := first_name(request.stem)):
+            note(
+                f"This is the new run {shown(directory.name)}: {shown(first)} is there already. To "
+                f"continue that one: textgen train --resume --name {quoted(first)}"
+            )
         if not request.sources:
             note(f"No source given: training on {BUILTIN}.")
         for choice in planned.choices:
@@ -256,9 +268,19 @@ def earlier_run(
         check_ids(run, directory)
         check_division(run.train, replicas)
         check_memory(run.model, run.train, len(run.vocabulary), workers)
-        run = adjusted(run, request.given)
+        run = adjusted(run, in_all(request.given, directory))
         write_run(directory.settings, run)
         yield directory, run
+
+
+def in_all(given: dict[str, Any], directory: RunDirectory) -> dict[str, Any]:
+    """What was given, with the minutes of the whole run: a finished run gets so many more."""
+    if "minutes" not in given or not has_state(directory.state):
+        return given
+    progress = Progress.read(read_state(directory.state)[0])
+    if not progress.finished:
+        return given
+    return given | {"minutes": progress.seconds / 60 + given["minutes"]}
 
 
 def check_begun(directory: RunDirectory) -> None:

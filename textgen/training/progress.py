@@ -32,6 +32,8 @@ class Progress:
         loss_sum: of the steps since the latest evaluation.
         loss_steps: how many these are.
         rate_factor: what callbacks made of the learning rate.
+        finished: whether the run came to its end.
+        stage_seconds: the `seconds` at which a finished run was given more minutes; 0 at first.
         seconds: wall-clock time spent, start-up and earlier sessions included.
         step_seconds: time spent in steps.
         step_targets: characters trained in that time.
@@ -48,6 +50,8 @@ class Progress:
     loss_sum: float = 0.0
     loss_steps: int = 0
     rate_factor: float = 1.0
+    finished: bool = False
+    stage_seconds: float = 0.0
     seconds: float = 0.0
     step_seconds: float = 0.0
     step_targets: int = 0
@@ -65,6 +69,8 @@ class Progress:
             for name, value in values.items():
                 if name == "log":
                     schema.string(value, MAX_LOG, name)
+                elif isinstance(getattr(cls, name), bool):
+                    schema.boolean(value, name)
                 elif isinstance(getattr(cls, name), int):
                     schema.integer(value, 0, 1 << 53, name)
                 elif value is not None or getattr(cls, name) is not None:
@@ -84,6 +90,16 @@ class Progress:
     def is_best(self) -> bool:
         """Whether the latest evaluation is the best one."""
         return self.evaluations > 0 and self.waited == 0
+
+    def resume(self, minutes: float | None) -> None:
+        """A session begins; a finished run that has been given more minutes begins a new stage.
+
+        Args:
+            minutes: of the whole run, or None.
+        """
+        if self.finished and minutes is not None and minutes * 60 > self.seconds:
+            self.stage_seconds, self.waited = self.seconds, 0
+        self.finished = False
 
     def stepped(self, loss: float) -> None:
         """A step is done; its loss."""

@@ -8,6 +8,7 @@ from textgen.config import TrainConfig
 from textgen.training.progress import Progress
 
 WARMUP = 0.02  # share of the run in which the learning rate rises
+MORE = 0.3  # of the peak learning rate, where a finished run is given more time
 FINAL_RATE = 0.01  # of the peak learning rate, at the end
 
 
@@ -52,7 +53,8 @@ class Rate:
             factor: of the schedule, on which all workers agree.
         """
         self.heed_callbacks()
-        self._variable.assign(learning_rate(self._train, done) * factor)
+        stage = MORE if self._progress.stage_seconds else 1.0
+        self._variable.assign(learning_rate(self._train, done) * stage * factor)
         self._given = self.now
         return self._given
 
