@@ -67,14 +67,15 @@ def test_a_model_file_alone_has_no_text_for_xz(folder: Path, tmp_path: Path) -> 
 
 
 def test_runs_are_listed_with_the_newest_first(tmp_path: Path) -> None:
-    assert "no runs yet" in invoke_in(tmp_path, "info").stdout
+    assert f"no runs in {tmp_path / 'checkpoints'}." in invoke_in(tmp_path, "info").stdout
     make_run(tmp_path, "old")
     make_run(tmp_path, "new")
     (tmp_path / "checkpoints" / "broken").mkdir()
     (tmp_path / "checkpoints" / "broken" / "model.keras").write_bytes(b"not a model")
     result = invoke_in(tmp_path, "info")
     assert result.returncode == 0
-    heading, *rows = result.stdout.splitlines()
+    heading, *rows, _, hint = result.stdout.splitlines()
+    assert hint.startswith(f"A run is a folder in {tmp_path / 'checkpoints'}: move it to rename it")
     assert heading.split()[0] == "run"
     assert [row.split()[0] for row in rows] == ["broken", "new", "old"]
     assert "cannot be read" in rows[0]

@@ -567,7 +567,7 @@ def test_what_is_not_found_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, expected in {
         "blak": "Did you mean blake",
-        "zzz": "Runs: blake",
+        "zzz": f"Runs in {tmp_path}: blake",
         str(tmp_path / "empty"): r"has no model.keras",
         "/dev/null": "not a regular file",
         "a" * 5000: "no run and no model file",

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.errors import TextgenError
-from textgen.messages import note, shown
+from textgen.messages import note, quoted, shown
 from textgen.storage.atomic import not_written
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
