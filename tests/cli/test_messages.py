@@ -283,6 +283,20 @@ def test_an_address_must_be_downloaded(invoke: Command) -> None:
     )
 
 
+def test_without_a_network_gutenberg_says_first_what_to_do(
+    invoke: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(*arguments: object, **options: object) -> None:
+        raise OSError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("nltk.downloader.Downloader.download", download)
+    monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    said = one_error(invoke("prepare", "gutenberg:blake-poems"))
+    assert said.startswith("Download https://")
+    assert "gutenberg.zip and unzip it into " in said
+    assert said.endswith("could not be fetched (Temporary failure in name resolution).")
+
+
 def test_a_text_too_short_says_how_much_is_sensible(invoke: Command, folder: Path) -> None:
     (folder / "short.txt").write_text("fog and rain " * 20)
     said = one_error(invoke("train", "short.txt"))
