@@ -115,12 +115,6 @@ def test_a_model_that_says_nothing_of_itself_has_a_page(tmp_path: Path) -> None:
     assert "Learned from" not in text
 
 
-def test_halves_of_surrogate_pairs_stay_apart() -> None:
-    model = tiny_model(characters="a\ud83d\ude42")
-    data = page_data("a", model, pack(model.weights, 8))
-    assert data["characters"] == [97, 0xD83D, 0xDE42]
-
-
 def test_two_models_keep_their_drafts_apart() -> None:
     hashes = {
         page_data("a", model, pack(model.weights, 8))["hash"]

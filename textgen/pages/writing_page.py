@@ -78,11 +78,9 @@ def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
     characters = model.vocabulary.characters
     return {
         "name": name,
-        "hash": hashlib.sha256(
-            characters.encode("utf-8", "surrogatepass") + packed.data
-        ).hexdigest(),
+        "hash": hashlib.sha256(characters.encode() + packed.data).hexdigest(),
         "config": asdict(model.config),
-        # As numbers: two halves of a pair that stand side by side would become one character.
+        # As numbers: JavaScript counts what is beyond U+FFFF as two characters.
         "characters": list(map(ord, characters)),
         "cleaning": asdict(model.cleaning),
         "typewriter": {chr(point): typed for point, typed in TYPEWRITER.items()},

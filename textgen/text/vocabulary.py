@@ -98,4 +98,4 @@ class Vocabulary:
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Turn ids (characters,) back into text."""
         points = self._points[np.asarray(ids, dtype=np.int64)]
-        return points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        return points.astype("<u4").tobytes().decode("utf-32-le")
