@@ -330,3 +330,24 @@ def test_bad_names_are_refused(invoke: Command, name: str) -> None:
 def test_a_checkpoints_folder_that_cannot_be_made(invoke: Command, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file is in the way")
     assert "checkpoints" in one_error(invoke("train"))
+
+
+def test_a_line_of_what_it_writes_is_shown_at_each_evaluation(
+    invoke: Command, tmp_path: Path
+) -> None:
+    """Whole words, and at the end three lines and where the others are."""
+    options = ("--units", "8", "--batch-size", "64", "--epochs", "2", "--name", "x")
+    done = invoke("train", "builtin:runaway-echo", *options)
+    lines = done.stderr.decode().splitlines()
+    evaluations = [place for place, line in enumerate(lines) if "  hold-out " in line]
+    samples = sorted((tmp_path / "checkpoints/x/samples").iterdir())
+    assert len(evaluations) == len(samples) == 2
+    for place, sample in zip(evaluations, samples, strict=True):
+        assert lines[place + 1].startswith("    ")
+        whole = sample.read_text().partition(" ")[2].lstrip()
+        assert whole.startswith(lines[place + 1].strip())
+    place = lines.index("It writes now:")
+    assert all(line.startswith("    ") for line in lines[place + 1 : place + 4])
+    assert lines[place + 4].endswith(str(Path("checkpoints/x/samples")))
+    assert any("hardly any words; ten minutes more would help: textgen" in line for line in lines)
+    assert invoke("train", *options[:-2], "--quiet").stderr == b""

@@ -3,15 +3,18 @@
 import sys
 import time
 from contextlib import suppress
+from itertools import islice
+from textwrap import wrap
 
 from tqdm import tqdm
 
 from textgen.cli.terminal import note_on_stderr
-from textgen.messages import bits, quoted
+from textgen.messages import bits, printable, quoted
 from textgen.storage.run_folder import ROOT, RunDirectory
 from textgen.training.reporter import Reporter, Status
 
 LINE_SECONDS = 10.0  # between two plain lines
+WIDTH = 76  # of a line of what the model writes
 BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
@@ -28,6 +31,13 @@ def figures(status: Status) -> str:
     if status.chars_per_second:  # not known before the second step
         text += f"  {status.chars_per_second:,.0f} characters/s"
     return text
+
+
+def whole_lines(text: str, most: int) -> list[str]:
+    """The first lines of a generated text, of whole words: it may begin and end within one."""
+    _, _, rest = text.partition(" ")
+    lines = (part for line in rest.splitlines() for part in wrap(printable(line), WIDTH))
+    return list(islice(lines, most))
 
 
 class Quiet(Reporter):
@@ -75,6 +85,7 @@ class Lines(Notes):
 
     def __init__(self) -> None:
         self.shown = time.monotonic()
+        self.written = ""
 
     def step(self, status: Status) -> None:
         """Show where the run stands, if it is time."""
@@ -88,6 +99,12 @@ class Lines(Notes):
         """Show the hold-out loss."""
         mark = "  best so far" if best else ""
         self.note(f"{place(status)}  hold-out {val_loss:.3f} nats  {bits(val_loss):.3f} bpc{mark}")
+        for line in whole_lines(self.written, 1):
+            self.note(f"    {line}")
+
+    def wrote(self, text: str) -> None:
+        """Keep what the model writes, to show it below its hold-out loss."""
+        self.written = text
 
 
 class Bar(Lines):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from textgen.cli.bar import whole_lines
 from textgen.messages import bits, quoted, shown
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # A last hold-out loss above the best one by this factor is no chance.
 RISEN = 1.01
+# Bits per character by which a model must be better than the best n-gram to be called so.
+SPELLS, FLUENT = 0.05, 0.4
 
 
 def summary(trained: "Trained") -> dict[str, Any]:
@@ -37,6 +40,11 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     from textgen.analysis.baselines import overfitting, sample_note, verdict
 
     run, progress, figures = trained.run, trained.progress, summary(trained)
+    if lines := written(trained):
+        yield from ["", "It writes now:", *(f"    {line}" for line in lines)]
+        yield f"More of it, from each evaluation: {shown(trained.directory.samples)}"
+        yield ""
+    yield in_words(trained)
     yield (
         f"hold-out {figures['val_loss']:.3f} nats, {figures['val_bpc']:.3f} bits a character; "
         f"training {figures['train_loss']:.3f} nats"
@@ -65,3 +73,36 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     )
     yield shown(trained.directory.model)
     yield f"Next: textgen sample --model {quoted(trained.directory.name)}"
+
+
+def written(trained: "Trained") -> list[str]:
+    """Three lines that the best model wrote; none where they cannot be read."""
+    best = trained.progress.evaluations - trained.progress.waited
+    try:
+        text = (trained.directory.samples / f"evaluation-{best:04}.txt").read_text("utf-8")
+    except (OSError, ValueError):
+        return []
+    return whole_lines(text, 3)
+
+
+def in_words(trained: "Trained") -> str:
+    """How good the model is, and what would help, in one sentence."""
+    from textgen.analysis.baselines import best_ngram
+
+    progress, name = trained.progress, quoted(trained.directory.name)
+    assert progress.best is not None
+    best = best_ngram(trained.run.baselines)
+    lead = best[1] - bits(progress.best) if best else 0.0
+    if lead < SPELLS:
+        quality = "It has learned which letters follow which, but hardly any words"
+    elif lead < FLUENT:
+        quality = "It spells but does not make sense yet"
+    else:
+        quality = "It spells, and its phrases hang together"
+    if progress.waited:
+        return (
+            f"{quality}; it was best before the end, so more text would help more than more time."
+        )
+    return (
+        f"{quality}; ten minutes more would help: textgen train --resume --name {name} --minutes 10"
+    )

@@ -6,7 +6,7 @@ An epoch of these, as of every callback that a run is given, is an evaluation of
 import csv
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from textgen.training.learner import Learner
 from textgen.training.model import keras_archive
 from textgen.training.progress import Progress
 from textgen.training.rate import Rate
+from textgen.training.reporter import Reporter
 from textgen.training.stopping import Stopping
 
 MOST_LOG = 1 << 20  # characters of log.csv
@@ -87,17 +88,22 @@ class KeepSamples(keras.callbacks.Callback):
         folder: where to; `evaluation-0001.txt` is the first.
         seed: of the samples.
         current: gives the model as it is now.
+        reporter: is shown the first of the texts.
     """
 
-    def __init__(self, folder: Path, seed: int, current: Callable[[], Model]):
+    def __init__(self, folder: Path, seed: int, current: Callable[[], Model], reporter: Reporter):
         super().__init__()
         self._folder, self._seed, self._current = folder, seed, current
+        self._reporter = reporter
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write a text."""
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"evaluation-{epoch + 1:04}.txt"
-        atomic_write(path, sample_text(self._current(), self._seed).encode())
+        model = self._current()
+        texts = sample_texts(model, self._seed)
+        atomic_write(path, headed(texts, model.sampling.temperatures).encode())
+        self._reporter.wrote(texts[0])
 
 
 class Log(keras.callbacks.Callback):
@@ -221,17 +227,21 @@ def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(directory.path / "tensorboard", write_graph=False)
 
 
-def sample_text(model: Model, seed: int) -> str:
-    """What the model generates by its sampling defaults; a heading for each of several."""
+def sample_texts(model: Model, seed: int) -> list[str]:
+    """What the model generates by its sampling defaults, a text for each temperature."""
     network = Network(model.config, model.weights)
     prompt = model.vocabulary.encode(model.default_prompt)
     sampling = model.sampling
     samples = [Sample(0, warmth, sampling.length, seed) for warmth in sampling.temperatures]
     settings = Settings(model.vocabulary.characters)
-    texts = whole_texts(network, prompt, samples, settings)
+    return whole_texts(network, prompt, samples, settings)
+
+
+def headed(texts: Sequence[str], temperatures: Sequence[float]) -> str:
+    """Texts one after the other; a heading for each of several."""
     if len(texts) == 1:
         return texts[0] + "\n"
     return "\n".join(
-        f"--- temperature {sample.temperature:g} ---\n{text}\n"
-        for sample, text in zip(samples, texts, strict=True)
+        f"--- temperature {temperature:g} ---\n{text}\n"
+        for temperature, text in zip(temperatures, texts, strict=True)
     )

@@ -243,7 +243,7 @@ class Training:
             return [*callbacks, self.state]
         return [
             KeepBest(directory.model, progress, self.standing.model),
-            KeepSamples(directory.samples, self.run.train.seed, self.standing.model),
+            KeepSamples(directory.samples, self.run.train.seed, self.standing.model, self.reporter),
             *callbacks,
             Log(directory.log, progress, self.standing.figures),
             self.state,

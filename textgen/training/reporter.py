@@ -36,5 +36,8 @@ class Reporter:
     def evaluated(self, status: Status, val_loss: float, best: bool) -> None:
         """The hold-out loss (nats a character) is known."""
 
+    def wrote(self, text: str) -> None:
+        """What the model writes now, after the same prompt each time; its loss follows."""
+
     def close(self) -> None:
         """The run is over."""
