@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from textgen.cli.terminal import note_on_stderr
 from textgen.messages import bits, printable, quoted
-from textgen.storage.run_folder import ROOT, RunDirectory
 from textgen.training.reporter import Reporter, Status
 
 LINE_SECONDS = 10.0  # between two plain lines
@@ -64,6 +63,8 @@ class Quiet(Reporter):
         """
         if self.name is None:
             return
+        from textgen.storage.run_folder import ROOT, RunDirectory  # loads NumPy
+
         if RunDirectory(ROOT / self.name).model.exists():
             self.note(f"Use its best model so far: textgen sample --model {quoted(self.name)}")
         minutes = 0.0 if saved is None else (time.monotonic() - saved) / 60
