@@ -102,7 +102,7 @@ def test_a_neuron_that_follows_a_property_is_shown(tmp_path: Path) -> None:
     write_tiny(run.model, replace(model, weights=weights))
     assert invoke_in(tmp_path, "report", "-o", "page.html").returncode == 0
     text = Page((tmp_path / "page.html").read_text("utf-8")).text
-    assert re.findall(r"(.*): neuron (\d+:\d+)", text) == [("capital letters", "1:4")]
+    assert re.findall(r"(\w+ \w+): neuron (\d+:\d+)", text) == [("capital letters", "1:4")]
     assert "textgen inspect --model echo --neuron 1:4 FILE" in text
     (loose,) = re.findall(r"No single neuron follows (.*)\.", text)
     assert "capital letters" not in loose
