@@ -31,8 +31,7 @@ NO_END = -1  # the length of a text that only a stop text or the end of a unit e
     "--model",
     metavar="MODEL",
     shell_complete=complete_run,
-    help="Name of a run, a run directory, a .keras file, or builtin:english.  [default: the "
-    "newest run, else builtin:english]",
+    help="Name of a run, a run directory, or a .keras file.  [default: the newest run]",
 )
 @click.option(
     "-p",

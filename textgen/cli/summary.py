@@ -54,8 +54,8 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     yield verdict(figures["val_bpc"], run.baselines)
     if run.bases:
         yield (
-            f"It started from {run.bases[0].name}: on works that this model was trained on "
-            "(docs/base.md lists them), the figures are too good."
+            f"It started from {shown(run.bases[0].name)}: on what that model was trained on, the "
+            "figures are too good."
         )
     if note := sample_note(run.train_characters, run.holdout_characters):
         yield note

@@ -43,8 +43,7 @@ STARTED = time.monotonic() - time.process_time()
     "start_from",
     envvar="TEXTGEN_TRAIN_FROM",
     metavar="MODEL",
-    help="Start from a model: a run, a file, builtin:english, or none; auto takes the English "
-    "one where it is worth it.  [default: auto]",
+    help="Start from a model, a run or a file, and keep its network; none for nothing.",
 )
 @setting_options(
     *("cell", "units", "dropout", "input_dropout", "weight_dropout", "seq_length", "step"),

@@ -45,8 +45,8 @@ def load(model: str | os.PathLike[str] | None = None) -> "Model":
     <textgen.Model 'echo': lstm 64, 62 characters>
 
     Args:
-        model: the name of a run in `checkpoints/`, a run's folder, a .keras file, or
-            `builtin:english`; None for the newest run, or the English model if there is none.
+        model: the name of a run in `checkpoints/`, a run's folder, or a .keras file; None for the
+            newest run.
 
     Raises:
         TextgenError: it is missing or damaged.

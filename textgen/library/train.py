@@ -97,8 +97,7 @@ def train(
         name: of the run; after the source if None, or the newest run to resume.
         resume: whether to continue a run.
         overwrite: whether to replace the run `name`.
-        start_from: the model that a new run starts from: a run, a file, `builtin:english`, or
-            `none`; `auto` takes the English one where it is worth it.
+        start_from: the model that a new run starts from, a run or a file; `none` for nothing.
         preset: `nietzsche` or `cat-in-the-hat`.
         callbacks: Keras callbacks, called as `model.fit` calls them; their epoch is an evaluation
             of the hold-out.
