@@ -12,6 +12,7 @@ import numpy as np
 from textgen.errors import TextgenError
 from textgen.messages import note, quoted, shown
 from textgen.storage.atomic import not_written
+from textgen.storage.model_file import MAX_CHARACTERS
 from textgen.storage.replacing import (
     check_replaceable,
     put_back,
@@ -198,7 +199,8 @@ def encode(chunks: Iterable[str], folder: RunDirectory) -> EncodedText:
     """Write text.ids.
 
     Raises:
-        TextgenError: an empty text, one distinct character, or a file that cannot be written.
+        TextgenError: an empty text, one distinct character or too many, or a file that cannot be
+            written.
     """
     try:
         encoded = write_ids(chunks, folder.text)
@@ -209,6 +211,11 @@ def encode(chunks: Iterable[str], folder: RunDirectory) -> EncodedText:
         ) from error
     if encoded is None:
         raise TextgenError("The text is empty, so there is nothing to learn from.")
+    if len(encoded.vocabulary) > MAX_CHARACTERS:
+        raise TextgenError(
+            f"The text has {len(encoded.vocabulary):,} distinct characters, and a model knows at "
+            f"most {MAX_CHARACTERS:,} characters. Give it less text, or fold it with --ascii."
+        )
     if len(encoded.vocabulary) == 1:
         raise TextgenError(
             f"The text has one distinct character, {encoded.vocabulary.characters!r}, so there "
