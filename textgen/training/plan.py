@@ -93,7 +93,7 @@ def plan(
             if abs(math.log(budget.passes(model.units) / guessed)) < ABOUT_RIGHT:
                 break
             preset, model, train = checked(budget)
-        pace.announced = budget.passes(model.units)
+        pace.announced = budget.true_passes(model.units)
     run = Run(
         preset=request.preset or "default",
         model=model,
