@@ -21,7 +21,7 @@ from support.training import train
 
 from textgen.errors import TextgenError
 from textgen.storage.run_folder import RunDirectory
-from textgen.training.loop import memory_errors_explained
+from textgen.training.learner import memory_errors_explained
 
 Starter = Callable[..., subprocess.Popen[bytes]]
 SMALL = ("--units", "16", "--seq-length", "16", "--batch-size", "32")
@@ -93,6 +93,17 @@ def test_a_signal_while_the_text_is_read_leaves_nothing(starting: Starter, tmp_p
     wait(process, lambda: bool(list(tmp_path.glob("checkpoints/.new-*/text.ids"))))
     assert stopped(process, signal.SIGTERM) == ""
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_a_signal_while_the_step_is_measured_leaves_nothing(
+    starting: Starter, tmp_path: Path
+) -> None:
+    """TensorFlow is imported and the step compiled before a run with a time has its name."""
+    process = starting("--minutes", "1")
+    wait(process, lambda: bool(list(tmp_path.glob("checkpoints/.new-*/text.ids"))))
+    time.sleep(1)  # in which the text, which is short, has been read
+    assert stopped(process, signal.SIGINT) == ""
+    assert not list(tmp_path.glob("checkpoints/[!.]*"))
 
 
 # What is there when a phase begins: TensorFlow is imported once the run has its name, the

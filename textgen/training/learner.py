@@ -4,7 +4,8 @@ On a CPU a step is an XLA program for the gradients of each part of the batch, o
 one for the update.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 
 import keras
@@ -12,12 +13,25 @@ import numpy as np
 import tensorflow as tf
 
 from textgen.config import ModelConfig, TrainConfig
+from textgen.errors import TextgenError
 from textgen.storage.state import check_arrays
 from textgen.text.batches import Batch
 from textgen.training.core_parts import compiled, cut, join, mean, part_count, take
 from textgen.training.dropout import Dropout
 from textgen.training.evaluator import Evaluator
 from textgen.training.model import StackedModel, States
+
+
+@contextmanager
+def memory_errors_explained() -> Iterator[None]:
+    """Turn what Python and TensorFlow raise when memory runs out into one line."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        raise TextgenError(
+            "There is not enough memory for this training. Choose fewer --units, a smaller "
+            "--batch-size or --seq-length, or close other programs."
+        ) from None
 
 
 def make_optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:

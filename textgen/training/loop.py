@@ -8,14 +8,12 @@ equals one that was not; a run with `--minutes` is the exception.
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from textgen.errors import TextgenError
 from textgen.messages import note, quoted, shown
@@ -29,25 +27,13 @@ from textgen.training.callbacks import SAVE_SECONDS, KeepBest, KeepSamples, Log,
 from textgen.training.clock import Clock
 from textgen.training.distributed.devices import Devices
 from textgen.training.distributed.replicas import Replicas
-from textgen.training.learner import Learner
+from textgen.training.learner import Learner, memory_errors_explained
 from textgen.training.pace import Pace
 from textgen.training.progress import Progress, completed
 from textgen.training.rate import Rate
 from textgen.training.reporter import Reporter
 from textgen.training.standing import Standing
 from textgen.training.stopping import Interrupted, Stopping
-
-
-@contextmanager
-def memory_errors_explained() -> Iterator[None]:
-    """Turn what Python and TensorFlow raise when memory runs out into one line."""
-    try:
-        yield
-    except (MemoryError, tf.errors.ResourceExhaustedError):
-        raise TextgenError(
-            "There is not enough memory for this training. Choose fewer --units, a smaller "
-            "--batch-size or --seq-length, or close other programs."
-        ) from None
 
 
 class Training:
@@ -214,7 +200,7 @@ class Training:
         self.callbacks.on_epoch_end(self.progress.evaluations - 1, logs)
         self._heed_callbacks()
         self.reporter.evaluated(self.standing.status(), val_loss, self.progress.is_best)
-        if change := self.pace.changed(self.standing.passes, self.clock.done(self.progress.step)):
+        if change := self.pace.changed(self.standing.expected_passes()):
             note(change)
         self.agreement.meet()
         self.clock.evaluated(begun)

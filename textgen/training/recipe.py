@@ -154,8 +154,13 @@ class Budget:
         read = f", of characters read {train.input_dropout:g}" if train.input_dropout else ""
         return (
             f"{model.cell.upper()} {layers}, dropout {model.dropout:g}{weights}{read}, for "
-            f"{self.characters:,} characters{time}: about {float(f'{passes:.2g}'):,g} passes{most}."
+            f"{self.characters:,} characters{time}: about {two_digits(passes)} passes{most}."
         )
+
+
+def two_digits(number: float) -> str:
+    """A number as a person wants to hear an estimate."""
+    return f"{float(f'{number:.2g}'):,g}"
 
 
 def left(minutes: float, spent: float) -> float:

@@ -63,7 +63,8 @@ def train(
         TextgenError: the request, the text or a file cannot be used.
         Interrupted: `stop` asked for it, and the state is saved.
     """
-    reporter, stop, pace = reporter or Reporter(), stop or Stopping(), Pace()
+    reporter, stop = reporter or Reporter(), stop or Stopping()
+    pace = Pace(stop)
     with _opened(request, reporter, stop, devices, pace) as (directory, run, ids):
         with stop.at_once():
             from textgen.training.callbacks import SAVE_SECONDS, tensorboard_callback

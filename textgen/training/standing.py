@@ -15,6 +15,8 @@ from textgen.training.progress import Progress
 from textgen.training.rate import Rate
 from textgen.training.reporter import Status
 
+ENOUGH_SECONDS = 1.0  # of steps, to know their speed
+
 
 class Standing:
     """A view of a run in training.
@@ -46,6 +48,11 @@ class Standing:
     def passes(self) -> float:
         """Passes over the text done, with their fraction."""
         return self._progress.step / self._batches.steps_per_pass
+
+    def expected_passes(self) -> float | None:
+        """Passes at the end of a run with a time, at the speed so far; None if unknown."""
+        seconds, left = self._progress.step_seconds, self._clock.budget - self._clock.now
+        return self.passes * (1 + left / seconds) if seconds > ENOUGH_SECONDS else None
 
     def status(self) -> Status:
         """What a person may watch."""
