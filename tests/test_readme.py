@@ -65,4 +65,5 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     exec(program, names)
     assert 0 < names["bpc"] < 21
     assert sum(names["likely"].values()) == pytest.approx(1)
+    assert len(names["both"].generate(50)) == 50
     assert names["text"].startswith("the runaway echo")

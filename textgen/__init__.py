@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textgen.corpus.preparing import prepare
     from textgen.errors import TextgenError
+    from textgen.library.mixing import Mixture, mix
     from textgen.library.model import Model, load
     from textgen.library.train import Run, train
 
-__all__ = ["Model", "Run", "TextgenError", "load", "prepare", "train"]
+__all__ = ["Mixture", "Model", "Run", "TextgenError", "load", "mix", "prepare", "train"]
 
 _MODULES = {
+    "Mixture": "textgen.library.mixing",
     "Model": "textgen.library.model",
     "Run": "textgen.library.train",
     "TextgenError": "textgen.errors",
     "load": "textgen.library.model",
+    "mix": "textgen.library.mixing",
     "prepare": "textgen.corpus.preparing",
     "train": "textgen.library.train",
 }

@@ -363,7 +363,7 @@ def parsed(*arguments: str) -> dict[str, object]:
 
 def test_every_option_has_a_default_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {
-        "model": ("echo", "echo"),
+        "model": ("echo", ("echo",)),
         "prompt": ("Tom said", "Tom said"),
         "prompt_file": ("p.txt", "p.txt"),
         "prompts": ("all.txt", "all.txt"),

@@ -246,11 +246,13 @@ def test_bad_sources_and_forms_are_refused_at_once() -> None:
 # Documentation
 
 
-@pytest.mark.parametrize("module", ["textgen.library.model", "textgen.corpus.preparing"])
+@pytest.mark.parametrize(
+    "module", ["library.model", "library.writer", "library.mixing", "corpus.preparing"]
+)
 def test_examples_of_the_docstrings(
     trained: Path, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
-    failed, tried = doctest.testmod(importlib.import_module(module))
+    failed, tried = doctest.testmod(importlib.import_module(f"textgen.{module}"))
     assert tried > 0
     assert failed == 0

@@ -11,8 +11,7 @@ import click
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
 from textgen.cli.terminal import json_line, note_on_stderr, one_blas_thread
-from textgen.cli.values import Finite, Length, OnlyOne, Temperatures, Whole, as_utf8, only_prompt
-from textgen.errors import TextgenError
+from textgen.cli.values import Finite, Length, Temperatures, Undivided, Whole, as_utf8, only_prompt
 from textgen.messages import quoted
 
 if TYPE_CHECKING:
@@ -29,14 +28,18 @@ NO_END = -1  # the length of a text that only a stop text or the end of a unit e
 @click.option(
     "-m",
     "--model",
-    metavar="MODEL",
+    cls=Undivided,
+    multiple=True,
+    metavar="MODEL[:WEIGHT]",
     shell_complete=complete_run,
-    help="Name of a run, a run directory, or a .keras file.  [default: the newest run]",
+    help="Name of a run, a run directory, or a .keras file. Several write together: the mean of "
+    "their probabilities, by weight, as in -m austen:0.7 -m chesterton:0.3.  "
+    "[default: the newest run]",
 )
 @click.option(
     "-p",
     "--prompt",
-    cls=OnlyOne,
+    cls=Undivided,
     multiple=True,
     callback=only_prompt,
     help="Text to continue.",
@@ -144,7 +147,7 @@ NO_END = -1  # the length of a text that only a stop text or the end of a unit e
 @click.option("--json", is_flag=True, help="Write each text as a JSON object on a line of its own.")
 def sample(
     words: tuple[str, ...],
-    model: str | None,
+    model: tuple[str, ...],
     prompt: str,
     prompt_file: str | None,
     prompts: str | None,
@@ -178,9 +181,11 @@ def sample(
     import textgen
     from textgen.generation.prompt import read_prompt_file, read_prompt_lines
     from textgen.generation.writing import Asked
+    from textgen.library.mixing import with_weight
 
     _check_together(prompt, prompt_file, prompts, stop, max_copy, corpus)
-    loaded = textgen.load(_only_model(words, model, prompt))
+    named = [with_weight(name) for name in _named_models(words, model, prompt)]
+    loaded = textgen.mix(named) if named else textgen.load()
     temperatures = temperature or loaded.sampling.temperatures
     _note_temperatures(temperatures)
     lines = [] if prompts is None else read_prompt_lines(prompts)
@@ -216,31 +221,27 @@ def sample(
             _write_texts(pipe, texts, echo, separator, headed=len(temperatures) > 1)
 
 
-def _only_model(words: tuple[str, ...], model: str | None, prompt: str) -> str | None:
-    """The model that is named by -m or by a word of its own; other words are a mistake."""
+def _named_models(words: tuple[str, ...], models: tuple[str, ...], prompt: str) -> tuple[str, ...]:
+    """The models that are named by -m, or by a word of its own; other words are a mistake."""
     if not words:
-        return model
+        return models
+    from textgen.storage.run_folder import is_model
+
     unquoted = " ".join((prompt, *words))
-    if prompt and (len(words) > 1 or not _is_model(words[0])):
+    if prompt and (len(words) > 1 or not is_model(words[0])):
         raise click.UsageError(f"A prompt of several words needs quotes: -p {quoted(unquoted)}")
     if len(words) > 1:
+        if all(map(is_model, words)):
+            several = " ".join(f"-m {quoted(word)}" for word in words)
+            raise click.UsageError(f"Name one model, not {len(words)}. To mix them: {several}")
         raise click.UsageError(f"Name one model, not {len(words)}. A prompt comes after -p.")
-    if model is not None:
-        raise click.UsageError(f"Name one model: -m {quoted(model)} or {quoted(words[0])}.")
-    if " " in words[0] and not _is_model(words[0]):
+    if models:
+        several = " ".join(f"-m {quoted(name)}" for name in models)
+        raise click.UsageError(f"Name one model: {several} or {quoted(words[0])}.")
+    if " " in words[0] and not is_model(words[0]):
         named = quoted(words[0])
         raise click.UsageError(f"There is no model {named}. A prompt comes after -p: -p {named}")
-    return words[0]
-
-
-def _is_model(name: str) -> bool:
-    from textgen.storage.run_folder import find_model
-
-    try:
-        find_model(name)
-    except TextgenError:
-        return False
-    return True
+    return words
 
 
 def _note_temperatures(temperatures: Sequence[float]) -> None:

@@ -108,8 +108,8 @@ def as_utf8(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         return value
 
 
-class OnlyOne(click.Option):
-    """An option whose callback gets all its values, to refuse a second one."""
+class Undivided(click.Option):
+    """An option that may be given several times; the environment gives one value, undivided."""
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """The variable as one value, blanks and all."""

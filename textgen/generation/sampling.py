@@ -11,7 +11,7 @@ import numpy as np
 
 from textgen.cores import available_cores
 from textgen.generation.choosing import Chooser, Filters, Uniforms, surprisals
-from textgen.generation.continuation import Start, read_prompts, side_by_side, widest
+from textgen.generation.mixing import AnyStart, Mixture, read_prompts, side_by_side, widest
 from textgen.generation.network import Network
 from textgen.generation.ngrams import CopyGuard, NgramIndex
 from textgen.generation.units import MOST, ends
@@ -24,6 +24,8 @@ _TAIL = max(MOST.values())
 _MOST_PIECES = 4096
 # How often a thread that waits for others looks up, in seconds.
 _PATIENCE = 0.02
+
+Ids = np.ndarray | tuple[np.ndarray, ...]
 
 
 @dataclass(eq=False)
@@ -162,8 +164,8 @@ class Settings:
 
 
 def generate(
-    network: Network,
-    prompts: Sequence[np.ndarray],
+    network: Network | Mixture,
+    prompts: Sequence[Ids],
     samples: Sequence[Sample],
     settings: Settings,
 ) -> Generator[tuple[Sample, str]]:
@@ -175,8 +177,9 @@ def generate(
     other instead, in constant memory.
 
     Args:
-        network: the model.
-        prompts: ids (characters,), at least one, that samples continue by their number.
+        network: the model, or several.
+        prompts: ids (characters,), at least one, that samples continue by their number; for
+            several models a tuple of such.
         samples: they grow until each has ended.
         settings: what they have in common.
 
@@ -204,15 +207,15 @@ def whole_texts(
 
 
 def _steps(
-    network: Network,
-    prompts: Sequence[np.ndarray],
+    network: Network | Mixture,
+    prompts: Sequence[Ids],
     samples: Sequence[Sample],
     settings: Settings,
 ) -> Generator[None]:
     """Let all samples grow; yields after each character of the earliest that still grow."""
     endless = any(sample.length is None for sample in samples)
     size = 1 if endless else widest(network) * available_cores()
-    starts: dict[int, Start] = {}
+    starts: dict[int, AnyStart] = {}
     for first in range(0, len(samples), size):
         some = samples[first : first + size]
         wanted = {sample.prompt for sample in some}
@@ -235,7 +238,9 @@ def _shared(samples: Sequence[Sample]) -> list[Sequence[Sample]]:
 
 
 def _generate_threaded(
-    starts: Mapping[int, Start], batches: Sequence[Sequence[Sample]], settings: Settings
+    starts: Mapping[int, AnyStart],
+    batches: Sequence[Sequence[Sample]],
+    settings: Settings,
 ) -> Iterator[None]:
     """The first batch here, so that its text streams; each of the others in a thread."""
     from concurrent.futures import ThreadPoolExecutor, wait
@@ -260,7 +265,7 @@ def _generate_threaded(
 
 
 def _generate_batch(
-    starts: Mapping[int, Start], samples: Sequence[Sample], settings: Settings
+    starts: Mapping[int, AnyStart], samples: Sequence[Sample], settings: Settings
 ) -> Iterator[None]:
     """Generate samples as one batch; yields after each character of all."""
     stream = side_by_side([starts[sample.prompt] for sample in samples])

@@ -4,15 +4,14 @@ import math
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from textgen.errors import TextgenError
 from textgen.generation.choosing import Filters
-from textgen.generation.network import Network
+from textgen.generation.mixing import MixedPrompt, Mixture, Part, prompt_for
 from textgen.generation.ngrams import NgramIndex
-from textgen.generation.prompt import Prompt, PromptLine, make_prompt
+from textgen.generation.prompt import Prompt, PromptLine
 from textgen.generation.sampling import Sample, Settings, generate
 from textgen.generation.units import MOST, UNITS
 from textgen.messages import note, notes_to, shown
@@ -109,13 +108,11 @@ class Texts:
     pieces: Generator[tuple[Sample, str]]
 
 
-def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
+def write(writer: Part | Mixture, asked: Asked) -> Texts:
     """Make all ready to write; the model reads prompts when their first piece is taken.
 
     Args:
-        path: the model file; the training text for `max_copy` may lie beside it.
-        model: what it holds.
-        network: the same model, to compute with.
+        writer: the model, or several; the training text for `max_copy` may lie beside a model.
         asked: what to write.
 
     Raises:
@@ -123,6 +120,7 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
             the training text is missing.
     """
     asked.check()
+    model, network = (writer.model, writer.network) if isinstance(writer, Part) else (writer,) * 2
     lines = asked.lines or [PromptLine(asked.prompt)]
     prompts = _make_prompts(model, lines, asked.on_unknown)
     stops = tuple(_without_escapes(model, stop) for stop in asked.stop)
@@ -132,7 +130,7 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
         characters=model.vocabulary.characters,
         filters=Filters(asked.top_k, asked.top_p, asked.min_p),
         measure=asked.measure,
-        copied=_training_ngrams(path, model, asked.max_copy, asked.corpus),
+        copied=_training_ngrams(writer, model, asked.max_copy, asked.corpus),
     )
     default = MOST[asked.until] if asked.until else model.sampling.length
     length = None if asked.endless else default if asked.length is None else asked.length
@@ -157,17 +155,20 @@ def write(path: Path, model: Model, network: Network, asked: Asked) -> Texts:
     return Texts([prompt.text for prompt in prompts], seed, pieces)
 
 
-def _make_prompts(model: Model, lines: Sequence[PromptLine], on_unknown: str) -> list[Prompt]:
+def _make_prompts(
+    model: Model | Mixture, lines: Sequence[PromptLine], on_unknown: str
+) -> list[Prompt | MixedPrompt]:
     """The prompts as the model reads them; each note is shown once.
 
     Raises:
         TextgenError: one has an unknown character; names its line, if it has one.
     """
-    prompts, notes = [], dict[str, None]()
+    prompts: list[Prompt | MixedPrompt] = []
+    notes = dict[str, None]()
     with notes_to(notes.setdefault):
         for line in lines:
             try:
-                prompts.append(make_prompt(model, line.prompt, on_unknown))
+                prompts.append(prompt_for(model, line.prompt, on_unknown))
             except TextgenError as error:
                 where = "" if line.number is None else f"Line {line.number} of the prompts: "
                 raise TextgenError(f"{where}{error}") from error
@@ -176,14 +177,14 @@ def _make_prompts(model: Model, lines: Sequence[PromptLine], on_unknown: str) ->
     return prompts
 
 
-def _without_escapes(model: Model, stop: str) -> str:
+def _without_escapes(model: Model | Mixture, stop: str) -> str:
     r"""A stop text; `\n` and `\t` are what they mean where the model knows no backslash."""
     if "\\" in model.vocabulary:
         return stop
     return stop.replace(r"\n", "\n").replace(r"\t", "\t")
 
 
-def _note_vain_stops(model: Model, stops: Sequence[str]) -> None:
+def _note_vain_stops(model: Model | Mixture, stops: Sequence[str]) -> None:
     """Say which stop texts the model cannot write."""
     for stop in stops:
         unknown = sorted(set(stop) - set(model.vocabulary.characters))
@@ -192,7 +193,7 @@ def _note_vain_stops(model: Model, stops: Sequence[str]) -> None:
 
 
 def _training_ngrams(
-    path: Path, model: Model, max_copy: int | None, corpus: str | None
+    writer: Part | Mixture, model: Model | Mixture, max_copy: int | None, corpus: str | None
 ) -> NgramIndex | None:
     """The n-grams that must not be continued as in the training text, if that is asked for.
 
@@ -209,12 +210,26 @@ def _training_ngrams(
         dtype = id_dtype(len(vocabulary) + 1)
         chunks = open_sources([corpus], model.cleaning)
         ids = np.concatenate([vocabulary.lookup(chunk).astype(dtype) for chunk in chunks])
-    elif text := read_run_text(path, model):
-        ids = np.concatenate((text.train, text.holdout))
+    elif isinstance(writer, Part):
+        ids = _text_beside(writer)
     else:
-        raise TextgenError(
-            f"--max-copy needs the training text, and there is no matching text.ids beside "
-            f"{shown(path)}. Give the text with --corpus FILE."
-        )
+        texts = map(_text_beside, writer.parts)
+        both = zip(writer.places, texts, strict=True)
+        ids = np.concatenate([places.astype(vocabulary.dtype)[own] for places, own in both])
     # No text can hold a longer run than itself.
     return NgramIndex(ids, max_copy, len(vocabulary)) if max_copy < len(ids) else None
+
+
+def _text_beside(part: Part) -> np.ndarray:
+    """The ids (characters,) of the whole text that a model was made of.
+
+    Raises:
+        TextgenError: it is not beside the model.
+    """
+    text = read_run_text(part.path, part.model)
+    if text is None:
+        raise TextgenError(
+            f"--max-copy needs the training text, and there is no matching text.ids beside "
+            f"{shown(part.path)}. Give the text with --corpus FILE."
+        )
+    return np.concatenate((text.train, text.holdout))

@@ -150,6 +150,15 @@ def find_model(name_or_path: str | Path | None, root: Path = ROOT) -> Path:
     raise TextgenError(_not_found(given, root))
 
 
+def is_model(name: str) -> bool:
+    """Whether a name or path is that of a model."""
+    try:
+        find_model(name)
+    except TextgenError:
+        return False
+    return True
+
+
 def default_model(root: Path = ROOT) -> Path:
     """The model of the newest run; where there is none yet, the English one, and a note."""
     if newest := _newest_model(root):
