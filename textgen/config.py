@@ -158,7 +158,15 @@ class TrainConfig:
         0.0, "Share of the recurrent weights to drop.", 0, 1, below=True
     )
     validation_split: float = setting(
-        0.1, "Share of the text to hold out, from its end.", LEAST_SPLIT, 1 - LEAST_SPLIT
+        0.1,
+        "Share of the text to hold out, from its end; of a list, random items.",
+        LEAST_SPLIT,
+        1 - LEAST_SPLIT,
+    )
+    list: bool = setting(
+        False,
+        "Take each line as an item of its own, and shuffle them.  [default: where the lines "
+        "are short and sorted]",
     )
     patience: int | None = setting(
         5, "Evaluations without improvement before training stops.", 1, MOST_EPOCHS

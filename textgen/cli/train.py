@@ -48,7 +48,7 @@ STARTED = time.monotonic() - time.process_time()
 @setting_options(
     *("cell", "units", "dropout", "input_dropout", "weight_dropout", "seq_length", "step"),
     *("targets", "batch_size", "epochs", "minutes", "optimizer", "learning_rate"),
-    *("validation_split", "patience", "seed", "precision"),
+    *("validation_split", "list", "patience", "seed", "precision"),
     shown=("validation_split", "seed"),
 )
 @cleaning_options

@@ -36,7 +36,7 @@ MAX_CHARACTERS = 1 << 17  # a step of generation takes as long as there are char
 MAX_WEIGHT = 1e6
 # The largest vocabulary in UTF-8, the longest prompt and the provenance fit.
 MAX_NOTES = 6 << 20
-MAX_PROVENANCE = 256 << 10
+MAX_PROVENANCE = 512 << 10
 # What HDF5 adds to the weights: about 8 kB a layer.
 MAX_OVERHEAD = 1 << 20
 

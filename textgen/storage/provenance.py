@@ -1,13 +1,18 @@
 """Where a model came from: the free part of `textgen.json`, read without trusting its types."""
 
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
 
 from textgen.messages import bits
+from textgen.storage import schema
+from textgen.text.items import LONGEST, MOST_HASHED, ItemList
 
 # Greater numbers are no measurements.
 MAX_BITS = 1e6
 MAX_SECONDS = 1e10
+MOST_ITEMS = 1 << 48
+HASH_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Provenance:
         seconds: of training.
         licence: under which the model may be used.
         bases: what it started from, nearest first.
+        items: what is kept of the list that it learned; None where it learned no list.
     """
 
     sources: tuple[TrainingText, ...] = ()
@@ -65,6 +71,7 @@ class Provenance:
     holdout_characters: int | None = None
     licence: str | None = None
     bases: tuple[Origin, ...] = ()
+    items: ItemList | None = None
 
     @property
     def val_bpc(self) -> float | None:
@@ -97,6 +104,7 @@ class Provenance:
             holdout_characters=_whole(notes.get("holdout_characters")) or None,
             licence=_text(notes.get("licence")),
             bases=origins(notes.get("bases")),
+            items=_items(notes.get("items")),
         )
 
 
@@ -116,6 +124,34 @@ def _origin(item: Any) -> Origin:
     item = _dict(item)
     return Origin(
         str(item.get("name", "?")), str(item.get("sha256", "")), _text(item.get("licence"))
+    )
+
+
+def _items(value: Any) -> ItemList | None:
+    try:
+        return item_list(value)
+    except schema.Refused:
+        return None
+
+
+def item_list(value: Any) -> ItemList:
+    """What is kept of a list, from JSON.
+
+    Raises:
+        Refused: it is not what is written of one.
+    """
+    schema.closed(value, ("items", "longest", "hashes"), "items")
+    hashes = schema.string(value["hashes"], 2 * HASH_BYTES * MOST_HASHED, "hashes")
+    try:
+        data = b64decode(hashes, validate=True)
+    except ValueError:
+        raise schema.Refused("hashes is not base64") from None
+    if len(data) % HASH_BYTES:
+        raise schema.Refused("hashes is cut short")
+    return ItemList(
+        schema.integer(value["items"], 2, MOST_ITEMS, "items"),
+        schema.integer(value["longest"], 1, LONGEST, "longest"),
+        hashes,
     )
 
 

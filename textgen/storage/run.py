@@ -23,7 +23,9 @@ from textgen.storage import model_file, schema
 from textgen.storage.atomic import atomic_write
 from textgen.storage.model_file import Model
 from textgen.storage.plain import open_plain
-from textgen.storage.provenance import Origin, origins
+from textgen.storage.provenance import Origin, item_list, origins
+from textgen.text.encoding import Part
+from textgen.text.items import ItemList
 from textgen.text.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -53,11 +55,15 @@ class Run:
         cleaning: how the text was cleaned.
         sampling: the defaults for `sample`.
         vocabulary: the distinct characters of the text.
-        characters: length of the text.
-        sha256: of the cleaned text in UTF-8.
+        characters: length of text.ids.
+        sha256: of the cleaned text in UTF-8, as it was read.
         corpus: names of the sources.
         baselines: bits per character of simple models on the hold-out, by name.
         bases: the models that it started from, nearest first.
+        parts: of the text, each with its hold-out; none in older runs, whose only part has the
+            hold-out of `holdout_characters`.
+        ids_sha256: of the text in text.ids, where that is not as it was read; else None.
+        items: what is kept of a list; None for a text that is none.
     """
 
     preset: str
@@ -71,10 +77,15 @@ class Run:
     corpus: tuple[str, ...]
     baselines: dict[str, float]
     bases: tuple[Origin, ...] = ()
+    parts: tuple[Part, ...] = ()
+    ids_sha256: str | None = None
+    items: ItemList | None = None
 
     @property
     def holdout_characters(self) -> int:
         """Length of the hold-out, the tail of the text."""
+        if self.parts:
+            return sum(part.holdout for part in self.parts)
         return holdout_characters(self.characters, self.train.validation_split)
 
     @property
@@ -105,6 +116,8 @@ class Run:
             "versions": {name: version(name) for name in LIBRARIES},
             "bases": [asdict(base) for base in self.bases],
         }
+        if self.items is not None:
+            provenance["items"] = asdict(self.items)
         return Model(
             config=self.model,
             vocabulary=self.vocabulary,
@@ -127,11 +140,17 @@ def holdout_characters(characters: int, split: float) -> int:
     return min(int(characters * split), MOST_HOLDOUT)
 
 
-def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> None:
+def check_length(characters: int, holdout: int, model: ModelConfig, train: TrainConfig) -> None:
     """Check that a text has at least one window to train on and one to hold out.
 
+    Args:
+        characters: its length.
+        holdout: how many of them are held out.
+        model: the architecture.
+        train: how it is trained.
+
     Raises:
-        TextgenError: it is too short; says how long it must be.
+        TextgenError: it is too short; says about how long it must be.
     """
     split = train.validation_split
 
@@ -139,7 +158,7 @@ def check_length(characters: int, model: ModelConfig, train: TrainConfig) -> Non
         holdout = holdout_characters(length, split)
         return min(holdout, length - holdout) > model.seq_length
 
-    if enough(characters):
+    if min(holdout, characters - holdout) > model.seq_length:
         return
     window = model.seq_length
     needed = int(max((window + 1) / split, min(window / (1 - split), MOST_HOLDOUT + window))) - 1
@@ -261,14 +280,17 @@ def read_run(path: Path) -> Run:
     except OSError as error:
         raise TextgenError(f"Could not read {shown(path)}: {error.strerror or error}.") from error
     model_file.check_size(run.model, len(run.vocabulary))
-    check_length(run.characters, run.model, run.train)
+    check_length(run.characters, run.holdout_characters, run.model, run.train)
     return run
 
 
 def _run(value: Any) -> Run:
-    value = {"bases": []} | schema.free_object(value, "run.json")  # older runs have none
+    older: dict[str, Any] = {"bases": [], "parts": [], "ids_sha256": None, "items": None}
+    value = older | schema.free_object(value, "run.json")
     schema.closed(value, [field.name for field in fields(Run)] + ["format"], "run.json")
     schema.integer(value["format"], FORMAT, FORMAT, "format")
+    characters = schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters")
+    ids_sha256, items = value["ids_sha256"], value["items"]
     return Run(
         preset=schema.text(value["preset"], 40, "preset"),
         model=schema.settings(value["model"], ModelConfig, "model"),
@@ -276,7 +298,7 @@ def _run(value: Any) -> Run:
         cleaning=schema.settings(value["cleaning"], Cleaning, "cleaning"),
         sampling=schema.settings(value["sampling"], SampleConfig, "sampling"),
         vocabulary=model_file.read_vocabulary(value["vocabulary"]),
-        characters=schema.integer(value["characters"], 1, MAX_CHARACTERS, "characters"),
+        characters=characters,
         sha256=schema.text(value["sha256"], 64, "sha256"),
         corpus=tuple(
             schema.text(name, 4096, "corpus")
@@ -287,12 +309,27 @@ def _run(value: Any) -> Run:
             for name, bits in schema.free_object(value["baselines"], "baselines").items()
         },
         bases=origins(value["bases"]),
+        parts=_parts(value["parts"], characters) if value["parts"] != [] else (),
+        ids_sha256=None if ids_sha256 is None else schema.text(ids_sha256, 64, "ids_sha256"),
+        items=None if items is None else item_list(items),
     )
+
+
+def _parts(value: Any, characters: int) -> tuple[Part, ...]:
+    """The parts of a text of so many characters."""
+    parts = []
+    for row in schema.items(value, MOST_SOURCES, "parts"):
+        schema.closed(row, ("characters", "holdout"), "a part")
+        length = schema.integer(row["characters"], 1, characters, "characters of a part")
+        parts.append(Part(length, schema.integer(row["holdout"], 0, length, "its hold-out")))
+    if sum(part.characters for part in parts) != characters:
+        raise schema.Refused("its parts are not as long as the text")
+    return tuple(parts)
 
 
 def _train(value: Any) -> TrainConfig:
     kept = {k: v for k, v in schema.free_object(value, "train").items() if k not in DROPPED}
-    train = schema.settings(kept, TrainConfig, "train")
+    train = schema.settings({"list": False} | kept, TrainConfig, "train")
     if train.epochs is None and train.minutes is None:
         raise schema.Refused("train has neither epochs nor minutes")
     return train

@@ -107,9 +107,12 @@ class Streams:
         starts = rows * size // self.batch_size + offset + step * self.seq_length
         window = self.ids[(starts[:, None] + np.arange(self.seq_length + 1)) % size]
         window = window.astype(np.int32)
+        return Batch(window[:, :-1], window[:, 1:], self._fresh(step, rows) | (step == 0))
+
+    def _fresh(self, step: int, rows: np.ndarray) -> np.ndarray:
+        """Which rows (rows,) start again by chance."""
         chance = self.seq_length / FRESH_EVERY
-        fresh = mix(self.seed, step, rows) < np.uint64(min(chance, 0.5) * 2**64)
-        return Batch(window[:, :-1], window[:, 1:], fresh | (step == 0))
+        return mix(self.seed, step, rows) < np.uint64(min(chance, 0.5) * 2**64)
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,13 @@ class Windows:
         rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
         order = (place * self.batch_size + rows) % self.count
         starts = permute(order, self.count, self.seed, number) * self.step
-        window = self.ids[starts[:, None] + np.arange(self.seq_length + 1)].astype(np.int32)
+        places = starts[:, None] + np.arange(self.seq_length + 1)
+        window = self._read(places, number).astype(np.int32)
         return Batch(window[:, :-1], window[:, -1], np.ones(len(rows), dtype=bool))
+
+    def _read(self, places: np.ndarray, number: int) -> np.ndarray:
+        """The ids at places of the text, as it is in pass `number`."""
+        return self.ids[places]
 
 
 @dataclass(frozen=True)

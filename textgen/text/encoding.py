@@ -15,6 +15,19 @@ REMAP_BLOCK = 1 << 22  # ids that are renumbered at a time
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a text that has a hold-out of its own.
+
+    Attributes:
+        characters: its length, hold-out included.
+        holdout: characters of it that are held out.
+    """
+
+    characters: int
+    holdout: int
+
+
+@dataclass(frozen=True)
 class EncodedText:
     """What is known of a text once its ids are on disk.
 

@@ -22,6 +22,7 @@ from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import has_state, read_state
 from textgen.text.batches import Batch, Streams, Windows
+from textgen.text.items import Items, ItemStreams, ItemWindows, newline_of
 from textgen.training.agreement import Agreement
 from textgen.training.callbacks import SAVE_SECONDS, KeepBest, KeepSamples, Log, SaveState
 from textgen.training.clock import Clock
@@ -254,9 +255,15 @@ def batches_of(run: Run, text: np.ndarray) -> Streams | Windows:
         text: ids of its training text (characters,).
     """
     model, train = run.model, run.train
+    rows, window, seed = train.batch_size, model.seq_length, train.seed
+    if run.items is not None:
+        items = Items(text, newline_of(run.vocabulary), seed)
+        if model.targets == "every":
+            return ItemStreams(text, rows, window, seed, items)
+        return ItemWindows(text, rows, window, train.step, seed, items)
     if model.targets == "every":
-        return Streams(text, train.batch_size, model.seq_length, train.seed)
-    return Windows(text, train.batch_size, model.seq_length, train.step, train.seed)
+        return Streams(text, rows, window, seed)
+    return Windows(text, rows, window, train.step, seed)
 
 
 def learner_of(

@@ -20,10 +20,10 @@ from textgen.storage.run import (
     check_length,
     check_memory,
     check_time,
-    holdout_characters,
 )
 from textgen.text.encoding import EncodedText, open_ids, renumber
 from textgen.training import recipe
+from textgen.training.division import divide
 from textgen.training.pace import ABOUT_RIGHT, Pace
 from textgen.training.recipe import Budget
 from textgen.training.request import Request, with_given
@@ -68,8 +68,10 @@ def plan(
     Raises:
         TextgenError: the text cannot be trained on like this.
     """
-    split = request.given.get("validation_split", TrainConfig.validation_split)
-    start, choice = choose_start(request, encoded, ids, split)
+    division = divide(request, encoded, ids)
+    encoded = replace(encoded, characters=division.characters)
+    request = replace(request, given=request.given | {"list": division.items is not None})
+    start, choice = choose_start(request, encoded, ids, division.holdout)
     vocabulary = start.vocabulary if start else encoded.vocabulary
     size = len(vocabulary)
 
@@ -77,7 +79,7 @@ def plan(
         preset = PRESETS[request.preset or ""] if budget is None else chosen(budget, start)
         preset = divisible(preset, replicas) if budget else preset
         model, train = settings(preset, request.given, timed=budget is not None)
-        check_length(encoded.characters, model, train)
+        check_length(encoded.characters, division.holdout, model, train)
         check_size(model, size)
         check_division(train, replicas)
         check_memory(model, train, size, workers)
@@ -104,12 +106,15 @@ def plan(
         characters=encoded.characters,
         sha256=encoded.sha256,
         corpus=kept_names(source_names(request.texts)),
-        baselines=measured_baselines(ids, encoded, train),
+        baselines=measured_baselines(ids, encoded, division.holdout),
         bases=start.base.chain if start else (),
+        parts=division.parts,
+        ids_sha256=division.ids_sha256,
+        items=division.items,
     )
     if start:
         renumber(ids, encoded.vocabulary, vocabulary)
-    choices = (choice, budget.line(model, train) if budget else None)
+    choices = (*division.choices, choice, budget.line(model, train) if budget else None)
     return Plan(run, tuple(filter(None, choices)), start.weights if start else None)
 
 
@@ -148,14 +153,14 @@ def kept_names(names: list[str]) -> tuple[str, ...]:
     return (*names[: MOST_SOURCES - 1], f"{len(names) - MOST_SOURCES + 1:,} more")
 
 
-def measured_baselines(ids: Path, encoded: EncodedText, train: TrainConfig) -> dict[str, float]:
+def measured_baselines(ids: Path, encoded: EncodedText, holdout: int) -> dict[str, float]:
     """Bits per character of simple models on the hold-out, by name.
 
     They know the text's own characters only: a base's others would flatter the model.
     """
     size = len(encoded.vocabulary)
     text = open_ids(ids, size)
-    cut = encoded.characters - holdout_characters(encoded.characters, train.validation_split)
+    cut = encoded.characters - holdout
     return baselines(text[:cut], text[cut:], size).as_dict()
 
 

@@ -34,7 +34,7 @@ def check_ids(run: Run, directory: RunDirectory) -> None:
     try:
         size = path.stat().st_size
         good = size == run.characters * run.vocabulary.dtype.itemsize
-        good = good and text_sha256(path, run) == run.sha256
+        good = good and text_sha256(path, run) == (run.ids_sha256 or run.sha256)
     except OSError as error:
         raise TextgenError(
             f"Could not read {shown(path)}: {error.strerror or error}. "

@@ -12,7 +12,6 @@ from textgen.config import PRESETS, ModelConfig
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import note
-from textgen.storage.run import holdout_characters
 from textgen.storage.run_folder import ENGLISH, has_shipped
 from textgen.text.encoding import EncodedText, open_ids
 from textgen.text.vocabulary import Vocabulary
@@ -54,7 +53,7 @@ class Start:
 
 
 def choose_start(
-    request: Request, encoded: EncodedText, ids: Path, split: float
+    request: Request, encoded: EncodedText, ids: Path, holdout: int
 ) -> tuple[Start | None, str | None]:
     """The start that was asked for; for `auto` the English model where it is worth it.
 
@@ -62,7 +61,7 @@ def choose_start(
         request: what the user asked for.
         encoded: the text.
         ids: the file of its ids, in the vocabulary of its own.
-        split: share of the text that is held out.
+        holdout: characters at the end of the text that are held out.
 
     Returns:
         The start, None for nothing; and in one line what `auto` chose and why.
@@ -75,7 +74,7 @@ def choose_start(
         return None, None
     fixed = {name: given[name] for name in OF_THE_BASE if name in given}
     text = open_ids(ids, len(encoded.vocabulary))
-    text = text[: encoded.characters - holdout_characters(encoded.characters, split)]
+    text = text[: len(text) - holdout]
     if wanted != AUTO:
         base = load_base(wanted, request.root)
         check_fits(base, fixed, request.preset)
