@@ -73,7 +73,7 @@ def main() -> None:
             size = page.stat().st_size / 1e6
             if hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-            with browser(Path(folder, f"profile-{number}")) as tab:
+            with browser(Path(folder, f"profile-{number}")) as chromium, chromium.tab() as tab:
                 ready, first, speeds = measure(tab, page)
             print(
                 f"{name:<18} {size:5.2f} {ready:10.0f} {first:10.0f}"

@@ -15,7 +15,11 @@ from support.browser import browser
 def main() -> None:
     """Write a few words, ask for continuations, and take the picture."""
     page, text = Path(sys.argv[1]).resolve(), sys.argv[2]
-    with tempfile.TemporaryDirectory() as profile, browser(Path(profile)) as tab:
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        browser(Path(profile)) as chromium,
+        chromium.tab() as tab,
+    ):
         tab.look(1120, 760)
         tab.open(page)
         tab.until("document.body.dataset.ready !== undefined")

@@ -1,6 +1,7 @@
 """The page's network, in V8: what it computes is what NumPy's network computes."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engine import Engine, greedy_text
-from support.small_run import STORY
+from support.small_run import STORY, calm_model, ending_model
 from support.tiny import tiny_model
 
 from textgen.config import Cleaning, ModelConfig
@@ -20,7 +21,7 @@ from textgen.generation.continuation import read_prompt
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
 from textgen.generation.relatives import as_known
-from textgen.generation.units import UNITS, ends
+from textgen.generation.units import MOST, UNITS, ends
 from textgen.pages.quantize import pack
 from textgen.storage.model_file import Model
 
@@ -33,20 +34,10 @@ CONFIGS = [
 PROMPTS = ["", "T", *(STORY[start : start + 3 * start + 2] for start in range(1, 19))]
 
 
-def make_model(config: ModelConfig) -> Model:
-    """A model of random weights; calm, as trained ones are: small errors do not grow."""
-    model = tiny_model(config, CHARACTERS, seed=3)
-    weights = {
-        name: weight * np.float32(0.4) if "recurrent" in name else weight
-        for name, weight in model.weights.items()
-    }
-    return replace(model, weights=weights, default_prompt=STORY[: config.seq_length])
-
-
 @pytest.fixture(params=CONFIGS, ids=lambda config: f"{config.cell}-{config.targets}")
 def model(request: pytest.FixtureRequest) -> Model:
     """A model of random weights, of every cell and targets."""
-    return make_model(request.param)
+    return calm_model(request.param)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -70,7 +61,7 @@ def test_greedy_text_is_that_of_the_command(model: Model) -> None:
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     """A small model that is open in V8."""
-    model = make_model(ModelConfig(units=(8,), seq_length=10))
+    model = calm_model(ModelConfig(units=(8,), seq_length=10))
     return Engine(model, pack(model.weights, 8))
 
 
@@ -108,7 +99,7 @@ def test_random_numbers_are_uniform_and_depend_on_seed_and_index(engine: Engine)
 
 @pytest.mark.parametrize("targets", ["every", "last"])
 def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets: str) -> None:
-    model = make_model(ModelConfig(units=(8,), seq_length=10, targets=targets))
+    model = calm_model(ModelConfig(units=(8,), seq_length=10, targets=targets))
     engine = Engine(model, pack(model.weights, 8))
     # Through a text longer than the states are apart, cut and changed at several places.
     engine.call("void (reader = new Reader(network))")
@@ -128,20 +119,24 @@ def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets: str) -> None
             assert engine.call(f"Array.from(reader{old})") == engine.call(f"Array.from({new})")
 
 
-@pytest.mark.parametrize(
-    ("unit", "most"), [("word", 30), ("sentence", 400), ("line", 300), ("paragraph", 1500)]
-)
-def test_a_continuation_ends_where_its_unit_ends(engine: Engine, unit: str, most: int) -> None:
-    for seed in range(20):
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_continuation_ends_where_its_unit_first_ends(unit: str) -> None:
+    model = ending_model()
+    engine = Engine(model, pack(model.weights, 8))
+    for seed in range(8):
         text = engine.call(f"write('The ', 1, '{unit}', 0, {seed})")
-        assert 0 < len(text) <= most
-        if len(text) < most:
-            assert any(character.isalnum() for character in text) or unit in ("line", "paragraph")
-            assert text.strip()
-            if unit in ("line", "paragraph"):
-                assert text.endswith("\n")
-            if unit == "word":
-                assert not any(character.isspace() for character in text.strip())
+        whole = engine.call(f"write('The ', 1, '', {len(text) + 1}, {seed})")
+        assert whole[:-1] == text, "the same chances make the same text"
+        ended = [ends(unit, whole[:place], whole[place]) for place in range(1, len(whole))]
+        assert ended == [False] * (len(text) - 1) + [len(text) < MOST[unit] or ended[-1]]
+
+
+def test_a_word_ends_where_its_letters_end(engine: Engine) -> None:
+    for seed in range(8):
+        word = engine.call(f"write('The ', 1, 'word', 0, {seed})")
+        following = engine.call(f"write('The ', 1, '', {len(word) + 1}, {seed})")[-1]
+        assert re.fullmatch(r"[^\w'’-]*[\w'’-]+", word) or len(word) == MOST["word"]  # noqa: RUF001
+        assert len(word) == MOST["word"] or not re.match(r"[\w'’-]", following)  # noqa: RUF001
 
 
 @pytest.mark.parametrize(
@@ -199,7 +194,7 @@ CLEANINGS = [
 @pytest.fixture(scope="module")
 def engines() -> dict[Cleaning, Engine]:
     """An engine that cleans as it is asked to."""
-    model = make_model(ModelConfig(units=(8,), seq_length=10))
+    model = calm_model(ModelConfig(units=(8,), seq_length=10))
     return {
         cleaning: Engine(replace(model, cleaning=cleaning), pack(model.weights, 8))
         for cleaning in CLEANINGS

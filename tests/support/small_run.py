@@ -12,6 +12,7 @@ from textgen.analysis.baselines import baselines
 from textgen.analysis.scoring import holdout_bits
 from textgen.config import Cleaning, ModelConfig
 from textgen.generation.network import Network
+from textgen.storage.model_file import Model
 from textgen.storage.run_folder import RunDirectory
 
 STORY = resources.files("textgen.corpora").joinpath("runaway-echo.txt").read_text("utf-8")
@@ -24,6 +25,24 @@ evaluation,passes,step,seconds,train_loss,val_loss,learning_rate,chars_per_secon
 2,2.0,80,4.9,2.8,2.9,0.003,22000.0
 3,3.0,120,7.4,2.6,2.85,0.0001,21500.0
 """
+
+
+def calm_model(config: ModelConfig) -> Model:
+    """A model of random weights; calm, as trained ones are: small errors do not grow."""
+    model = tiny_model(config, "".join(sorted(set(STORY))), seed=3)
+    weights = {
+        name: weight * np.float32(0.4) if "recurrent" in name else weight
+        for name, weight in model.weights.items()
+    }
+    return replace(model, weights=weights, default_prompt=STORY[: config.seq_length])
+
+
+def ending_model() -> Model:
+    """A calm model that often ends sentences, lines and paragraphs."""
+    model = calm_model(ModelConfig(units=(8,), seq_length=10))
+    bias = model.weights["logits/bias"].copy()
+    bias[model.vocabulary.encode("\n. ")] += 2
+    return replace(model, weights={**model.weights, "logits/bias": bias})
 
 
 def make_run(

@@ -25,7 +25,7 @@ LEVELS = 9
 # Each page has this in its first bytes, and hardly another one.
 PAGE_MARK = b"""content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-"""
 HEAD = 1000
-SCRIPT = "heatmap.js"
+SCRIPTS = ("heatmap.js",)
 STYLE = "page.css"
 
 
@@ -99,17 +99,22 @@ def source(name: str) -> str:
     return loader.get_source(environment(), name)[0]
 
 
-def render(template: str, script: str = SCRIPT, styles: tuple[str, ...] = (), **values: Any) -> str:
+def render(
+    template: str,
+    scripts: tuple[str, ...] = SCRIPTS,
+    styles: tuple[str, ...] = (),
+    **values: Any,
+) -> str:
     """The page that a template makes of values, which it escapes.
 
     Args:
         template: its file.
-        script: the file of the page's one script. Only this very script may run, whatever a
+        scripts: files of the page's one script. Only this very script may run, whatever a
             text or a name manages to smuggle in.
         styles: files of styles besides `STYLE`.
         values: of the template's names.
     """
-    code = source(script)
+    code = "".join(map(source, scripts))
     return (
         environment()
         .get_template(template)

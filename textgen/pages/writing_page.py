@@ -50,7 +50,7 @@ def writing_page(path: Path, model: Model, force: bool = False) -> str:
     name = model_name(path)
     return render(
         "writing.html",
-        script="desk.js",
+        scripts=("client.js", "desk.js"),
         styles=("writing.css",),
         name=name,
         facts=facts(model, text),

@@ -1,24 +1,20 @@
 "use strict";
-// The desk of a page that writes: what a person sees and does. The model works in a worker,
-// made of the page's own text, so the page never freezes and nothing is loaded.
+// The desk of a page that writes: what a person sees and does.
 
-/** @typedef {{text: string, caret: number}} Moment */
+/**
+ * A state of the desk, to come back to.
+ * @typedef {object} Moment
+ * @property {string} text
+ * @property {number} caret
+ * @property {string[]} [offered] continuations of the text before the caret
+ */
 
-const ROWS = 8; // of likeliest characters
-const BURST = 1200; // milliseconds: typing with shorter pauses is undone in one step
+const BURST = 1200; // milliseconds: typing with shorter pauses is undone in one step,
+const PHRASE = 40; // characters, after which a word's end begins another step
 const STEPS_KEPT = 300;
 const NAMES = /** @type {Record<string, string>} */ ({ " ": "space", "\n": "new line", "\t": "tab" });
 /** @type {[number, string][]} up to which temperature a word describes it */
 const TEMPERATURES = [[0.45, "careful"], [0.7, "measured"], [0.95, "lively"], [1.2, "bold"], [9, "wild"]];
-
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-function part(id) {
-  return /** @type {T} */ (document.getElementById(id));
-}
 
 const text = /** @type {HTMLTextAreaElement} */ (part("text"));
 const sheet = part("sheet");
@@ -28,61 +24,7 @@ const slider = /** @type {HTMLInputElement} */ (part("temperature"));
 const seed = /** @type {HTMLInputElement} */ (part("seed"));
 const colours = /** @type {HTMLInputElement} */ (part("colours"));
 const choices = /** @type {HTMLButtonElement[]} */ ([...part("choices").querySelectorAll("button")]);
-const model = JSON.parse(part("model").textContent || "");
 const draft = `textgen:${model.hash}`;
-
-/** @param {string} message */
-function say(message) {
-  if (part("status").textContent !== message) part("status").textContent = message;
-}
-
-// The worker and its jobs.
-
-/** @type {Map<number, {progress: (part: any) => void, resolve: (whole: any) => void, reject: (error: Error) => void}>} */
-const jobs = new Map();
-let lastJob = 0;
-
-function makeWorker() {
-  const source = part("engine").textContent || "";
-  const made = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-  made.onmessage = ({ data }) => {
-    const job = jobs.get(data.job);
-    if (!job) return;
-    if (!data.done) {
-      job.progress(data);
-      return;
-    }
-    jobs.delete(data.job);
-    if (data.error) job.reject(new Error(data.error));
-    else job.resolve(data);
-  };
-  made.onerror = fail;
-  return made;
-}
-
-function fail() {
-  say("This browser cannot run the model: the page needs one of the last three years.");
-  document.body.classList.add("failed");
-}
-
-/**
- * Give the worker a job.
- * @param {string} type
- * @param {object} values
- * @param {(part: any) => void} progress is given what there is so far
- * @returns {{job: number, answer: Promise<any>}}
- */
-function ask(type, values, progress = () => {}) {
-  const job = ++lastJob;
-  const answer = new Promise((resolve, reject) => jobs.set(job, { progress, resolve, reject }));
-  worker.postMessage({ type, job, ...values });
-  return { job, answer };
-}
-
-/** @param {number} job */
-function cancel(job) {
-  if (jobs.has(job)) worker.postMessage({ type: "stop", job });
-}
 
 // The text and its history.
 
@@ -113,13 +55,14 @@ function show(moment) {
   if (atEnd && moment.caret === moment.text.length) sheet.scrollTop = sheet.scrollHeight;
 }
 
-/** What follows each change: nothing offered before it holds any more. */
+/** What follows each change: of what was offered, only what belongs to the new moment holds. */
 function changed() {
   part("undo").toggleAttribute("disabled", !past.length);
   part("redo").toggleAttribute("disabled", !future.length);
   clearTimeout(saving);
   saving = setTimeout(save, 300);
   offerNothing();
+  if (now.offered) offer(now.offered);
   look();
 }
 
@@ -161,6 +104,9 @@ function restore() {
 
 /** @type {{text: string, lengths: number[], bits: ArrayLike<number>}} */
 let measured = { text: "", lengths: [], bits: [] };
+const rows = [...part("bars").children].map((row) =>
+  ["name", "bar", "chance"].map((name) => /** @type {HTMLElement} */ (row.querySelector(`.${name}`))),
+);
 let looking = 0;
 let lookAgain = 0;
 
@@ -237,47 +183,52 @@ function piece(content, level) {
   return made;
 }
 
-function makeRow() {
-  const row = document.createElement("li");
-  const made = ["name", "bar", "chance"].map((name) => {
-    const cell = document.createElement("span");
-    cell.className = name;
-    return cell;
-  });
-  const track = document.createElement("span");
-  track.className = "track";
-  track.append(made[1]);
-  row.append(made[0], track, made[2]);
-  part("bars").append(row);
-  return made;
-}
-const rows = Array.from({ length: ROWS }, makeRow);
-
 // Continuations.
 
-/** @type {string[]} */
-let offered = [];
 let offering = 0;
 let writing = 0;
+let offerByKey = false;
+let touched = false; // last, rather than clicked or typed
 
 function offerNothing() {
   cancel(offering);
   offering = 0;
-  if (choices.some((choice) => choice === document.activeElement)) text.focus();
-  offered = [];
-  choices.forEach((choice) => {
-    choice.textContent = "";
-    choice.disabled = true;
+  if (choices.some((choice) => choice === document.activeElement)) backToText();
+  if (choices[0].childElementCount) say("");
+  fill([], false);
+}
+
+/** The cursor goes back to the text, unless that opens the keyboard of a phone. */
+function backToText() {
+  if (touched) /** @type {HTMLElement} */ (document.activeElement)?.blur();
+  else text.focus({ preventScroll: true });
+}
+
+/**
+ * Show continuations; where they end within a line, and which word they go on with.
+ * @param {string[]} texts
+ * @param {boolean} complete they are, and may be taken
+ */
+function fill(texts, complete) {
+  const stem = /[\p{L}\p{N}\p{M}'’-]{0,40}$/u.exec(now.text.slice(0, now.caret))?.[0] ?? "";
+  choices.forEach((choice, place) => {
+    const content = texts[place] ?? "";
+    choice.disabled = !complete || !content;
+    if (!content) {
+      choice.replaceChildren();
+      return;
+    }
+    const shown = document.createElement("span");
+    shown.textContent = content.replace(/^ +(?=\S)/, "").replace(/^\n+|\n+$/g, (ends) => "↵".repeat(ends.length));
+    shown.dataset.stem = /^[\p{L}\p{N}\p{M}'’-]/u.test(content) ? stem : "";
+    choice.replaceChildren(shown);
   });
 }
 
-/** @param {string[]} texts */
+/** @param {string[]} texts complete ones */
 function offer(texts) {
-  offered = texts;
-  choices.forEach((choice, place) => {
-    const shown = (texts[place] || "").replace(/^\n+|\n+$/g, (ends) => "↵".repeat(ends.length));
-    if (choice.textContent !== shown) choice.textContent = shown;
-  });
+  fill(texts, true);
+  say(texts.length > 1 ? "Choose one, or ask for another three." : "It is sure: there is only this one.");
 }
 
 /** The seed in the field; each use adds 1, so that the next text is another one. */
@@ -297,28 +248,25 @@ function offerThree() {
   now = { text: text.value, caret: text.selectionEnd }; // selectionchange may come later
   say("Writing three continuations …");
   const values = { ...settings(), unit: unit.value, count: choices.length };
-  const { job, answer } = ask("offer", values, ({ texts }) => job === offering && offer(texts));
+  const { job, answer } = ask("offer", values, ({ texts }) => job === offering && fill(texts, false));
   offering = job;
   answer.then(({ texts }) => {
     if (job !== offering) return;
     offering = 0;
+    now.offered = texts;
     offer(texts);
-    choices.forEach((choice, place) => (choice.disabled = place >= texts.length));
-    say(texts.length > 1 ? "Choose one, or ask for another three." : "It is sure: there is only this one.");
     if (document.activeElement === text && offerByKey) choices[0].focus();
     offerByKey = false;
   }, fail);
 }
-let offerByKey = false;
 
 /** @param {number} place */
 function take(place) {
-  const chosen = offered[place];
+  const chosen = now.offered?.[place];
   if (chosen === undefined) return;
   remember();
   insert(now, chosen);
   lastTyped = -Infinity;
-  text.focus({ preventScroll: true });
   changed();
 }
 
@@ -349,7 +297,6 @@ function writeOn() {
   writing = job;
   text.readOnly = true;
   part("write").textContent = "Stop";
-  part("write").setAttribute("aria-pressed", "true");
   say("It writes until you stop it.");
   answer.catch(fail);
 }
@@ -360,8 +307,7 @@ function stopWriting() {
   writing = 0;
   text.readOnly = false;
   part("write").textContent = "Write on";
-  part("write").setAttribute("aria-pressed", "false");
-  say("");
+  say("Stopped.");
   changed();
 }
 
@@ -369,7 +315,9 @@ function stopWriting() {
 
 text.addEventListener("input", () => {
   const time = performance.now();
-  if (time - lastTyped > BURST) remember();
+  const typed = text.value.length - (past[past.length - 1]?.text.length ?? 0);
+  const phrase = Math.abs(typed) > PHRASE && /\s/.test(text.value[text.selectionEnd - 1]);
+  if (phrase || time - lastTyped > BURST) remember();
   lastTyped = time;
   future = [];
   now = { text: text.value, caret: text.selectionEnd };
@@ -392,7 +340,9 @@ document.addEventListener("selectionchange", () => {
   lookAgain = setTimeout(look, 60);
 });
 
+document.addEventListener("pointerdown", (event) => (touched = event.pointerType === "touch"));
 document.addEventListener("keydown", (event) => {
+  touched = false;
   const command = event.ctrlKey || event.metaKey;
   if (command && event.key === "Enter") {
     event.preventDefault();
@@ -406,7 +356,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "Escape") {
     if (writing) stopWriting();
     else if (event.target !== text) text.focus();
-  } else if (command && event.target === text && /^[zy]$/i.test(event.key)) {
+  } else if (command && event.target !== seed && /^[zy]$/i.test(event.key)) {
     event.preventDefault();
     if (event.key.toLowerCase() === "y" || event.shiftKey) redo();
     else undo();
@@ -436,10 +386,10 @@ part("copy").addEventListener("click", async () => {
 
 part("save").addEventListener("click", () => {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text.value], { type: "text/plain" }));
+  link.href = URL.createObjectURL(new Blob([text.value], { type: "text/plain;charset=utf-8" }));
   link.download = `${model.name}.txt`;
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // Safari reads it later
   say("Saved as a text file.");
 });
 
@@ -458,59 +408,12 @@ unit.addEventListener("change", () => {
 });
 
 colours.addEventListener("change", () => {
-  document.body.classList.toggle("coloured", colours.checked);
   paint();
   look();
 });
 
 window.addEventListener("pagehide", save);
 
-// For people who build on the page.
-
-/**
- * @param {unknown} value
- * @param {string} name
- * @param {number} most
- */
-function whole(value, name, most) {
-  if (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= most) return Number(value);
-  throw new RangeError(`${name} must be a whole number from 0 to ${most}, not ${String(value)}.`);
-}
-
-/** @param {unknown} value */
-function warmth(value) {
-  if (typeof value === "number" && value >= 0 && value <= 100) return value;
-  throw new RangeError(`temperature must be a number from 0 to 100, not ${String(value)}.`);
-}
-
-const api = {
-  /**
-   * Write a text that continues the prompt.
-   * @param {{prompt?: string, length?: number, temperature?: number, seed?: number}} [options]
-   * @returns {Promise<string>} without the prompt
-   */
-  async generate({ prompt = "", length = 300, temperature = model.temperature, seed = 0 } = {}) {
-    const values = {
-      prompt: String(prompt),
-      length: whole(length, "length", 1e6),
-      temperature: warmth(temperature),
-      seed: whole(seed, "seed", Number.MAX_SAFE_INTEGER),
-    };
-    return (await ask("generate", values).answer).texts[0];
-  },
-  /**
-   * How likely each character of the vocabulary comes next.
-   * @param {string} prompt
-   * @returns {Promise<[string, number][]>} characters and probabilities, likeliest first
-   */
-  async next(prompt = "") {
-    return (await ask("next", { prompt: String(prompt) }).answer).next;
-  },
-};
-Object.assign(window, { textgen: Object.freeze(api) });
-
-/** @type {Worker} */
-let worker;
 function begin() {
   const value = restore();
   seed.value = String(Math.floor(1e6 * Math.random()));
@@ -518,15 +421,7 @@ function begin() {
   describeTemperature();
   show({ text: value, caret: value.length });
   sheet.scrollTop = sheet.scrollHeight;
-  part("undo").setAttribute("disabled", "");
-  part("redo").setAttribute("disabled", "");
-  offerNothing();
-  try {
-    worker = makeWorker();
-  } catch {
-    fail();
-    return;
-  }
+  worker = makeWorker();
   say("");
   ask("open", { model, weights: part("weights").textContent }).answer.then(() => {
     document.body.dataset.ready = String(Math.round(performance.now()));
@@ -534,4 +429,9 @@ function begin() {
   }, fail);
   look();
 }
-begin();
+
+try {
+  begin();
+} catch {
+  fail();
+}
