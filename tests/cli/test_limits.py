@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from support.commands import Command
 from support.small_run import STORY, make_run
+from support.tiny import tiny_model, write_tiny
 from support.training import request
 
+from textgen.config import ModelConfig
 from textgen.generation.prompt import MAX_PROMPT, read_prompt_file
 from textgen.storage.run import MOST_SOURCES, read_run, summary, write_run
 from textgen.storage.run_folder import RunDirectory
+from textgen.text.vocabulary import MOST_CHARACTERS
 from textgen.training.new_run import new_run
 from textgen.training.plan import kept_names
 
@@ -57,6 +60,28 @@ def test_what_takes_too_much_is_refused(
     assert done.returncode == status
     assert message in errors.splitlines()[-1]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["echo"]
+
+
+def test_a_model_that_knows_more_characters_than_a_new_one_is_used(
+    tmp_path: Path, invoke: Command
+) -> None:
+    """Earlier versions trained such ones. What would take minutes is refused in a line."""
+    characters = "".join(map(chr, [*range(32, 0xD800), *range(0xE000, 0x23000)]))
+    assert len(characters) > MOST_CHARACTERS
+    write_tiny(tmp_path / "wide.keras", tiny_model(ModelConfig(units=(1,)), characters))
+    (tmp_path / "short.txt").write_text("abc" * 10)
+    (tmp_path / "long.txt").write_text("abc" * 3000)
+    for command in (
+        ("info", "wide.keras"),
+        ("sample", "--model", "wide.keras", "--length", "3", "--prompt", "a"),
+        ("score", "short.txt", "--model", "wide.keras"),
+        ("report", "wide.keras"),
+    ):
+        done = invoke(*command)
+        assert done.returncode == 0, done.stderr
+    done = invoke("score", "long.txt", "--model", "wide.keras")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"measures texts of at most" in done.stderr
 
 
 def test_a_prompt_of_the_greatest_length_is_read(tmp_path: Path) -> None:

@@ -494,7 +494,7 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     "JSON: null": (notes_of(b"null"), "not an object"),
     "JSON: empty": (notes_of(b""), "cannot be read"),
     "architecture bomb": (architecture_bomb, "not of the size of its architecture"),
-    "all of Unicode": (huge_vocabulary, "characters is not a string of 1 to 131,072"),
+    "all of Unicode": (huge_vocabulary, "not of the size of its architecture"),
     "terminal escapes": (escapes, "unknown key"),
     "pipe": (pipe, "not a regular file"),
     "endless device": (lambda folder: Path("/dev/zero"), "not a regular file"),

@@ -9,10 +9,11 @@ import numpy as np
 
 from textgen.config import ModelConfig
 from textgen.cores import available_cores
+from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import bits, nats
 from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
-from textgen.text.vocabulary import Vocabulary
+from textgen.text.vocabulary import MOST_CHARACTERS, Vocabulary
 
 # Makes of logits (n, vocabulary) and targets (n,) an array (n,).
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -25,6 +26,8 @@ ROWS = 64  # pieces that one core runs at a time
 BLOCK = (4 * ROWS - 2) * PIECE
 # Most numbers in one array of logits: time is cut into slices that keep to it.
 LOGITS = 1 << 20
+# As many logits a model that knows more characters than a new one may compute for a text: seconds.
+MOST_LOGITS = 1 << 30
 PREVIEW = 200  # characters of a line that are kept to show it
 
 
@@ -90,8 +93,16 @@ def holdout_measure(
 
     Returns:
         An array (characters,) of the dtype of `missing`.
+
+    Raises:
+        TextgenError: it would take minutes, because the model knows absurdly many characters.
     """
-    config = network.config
+    size, config = network.vocabulary_size, network.config
+    if size > MOST_CHARACTERS and len(ids) * size > MOST_LOGITS:
+        raise TextgenError(
+            f"A model that knows {size:,} characters measures texts of at most "
+            f"{MOST_LOGITS // size:,} characters. Give it less text, or use another model."
+        )
     rows = ROWS if config.targets == "every" else 8 * ROWS
     batches = holdout_batches(ids, config.seq_length, config.targets, rows)
     with ThreadPoolExecutor(available_cores()) as pool:

@@ -31,7 +31,7 @@ from textgen.text.vocabulary import Vocabulary
 FORMAT = 1
 NOTES = "textgen.json"
 
-MAX_CHARACTERS = 1 << 17  # a step of generation takes as long as there are characters
+MAX_CHARACTERS = 0x110000  # all there are; models of textgen 0.1.0 may know them
 # With sums of 8,192 products this keeps every logit far inside float32.
 MAX_WEIGHT = 1e6
 # The largest vocabulary in UTF-8, the longest prompt and the provenance fit.

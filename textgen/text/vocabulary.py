@@ -7,6 +7,8 @@ import numpy as np
 
 from textgen.errors import TextgenError
 
+# As many characters a new model may know: each step of generation computes the chance of all.
+MOST_CHARACTERS = 1 << 17
 # The commonest character of English text stands in where the blank is unknown.
 ON_UNKNOWN = ("error", "skip", "replace")
 

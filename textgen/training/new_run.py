@@ -12,7 +12,6 @@ import numpy as np
 from textgen.errors import TextgenError
 from textgen.messages import note, quoted, shown
 from textgen.storage.atomic import not_written
-from textgen.storage.model_file import MAX_CHARACTERS
 from textgen.storage.replacing import (
     check_replaceable,
     put_back,
@@ -37,6 +36,7 @@ from textgen.storage.run_folder import (
 )
 from textgen.storage.state import has_state, previous_path, read_state
 from textgen.text.encoding import EncodedText, open_ids, write_ids
+from textgen.text.vocabulary import MOST_CHARACTERS
 from textgen.training.pace import Pace
 from textgen.training.plan import Plan, check_division, plan
 from textgen.training.progress import Progress, write_start
@@ -211,10 +211,10 @@ def encode(chunks: Iterable[str], folder: RunDirectory) -> EncodedText:
         ) from error
     if encoded is None:
         raise TextgenError("The text is empty, so there is nothing to learn from.")
-    if len(encoded.vocabulary) > MAX_CHARACTERS:
+    if len(encoded.vocabulary) > MOST_CHARACTERS:
         raise TextgenError(
             f"The text has {len(encoded.vocabulary):,} distinct characters, and a model knows at "
-            f"most {MAX_CHARACTERS:,} characters. Give it less text, or fold it with --ascii."
+            f"most {MOST_CHARACTERS:,} characters. Give it less text, or fold it with --ascii."
         )
     if len(encoded.vocabulary) == 1:
         raise TextgenError(

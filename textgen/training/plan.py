@@ -22,6 +22,7 @@ from textgen.storage.run import (
     check_time,
 )
 from textgen.text.encoding import EncodedText, open_ids, renumber
+from textgen.text.vocabulary import MOST_CHARACTERS
 from textgen.training import recipe
 from textgen.training.division import divide
 from textgen.training.pace import ABOUT_RIGHT, Pace
@@ -74,6 +75,12 @@ def plan(
     start, choice = choose_start(request, encoded, ids, division.holdout)
     vocabulary = start.vocabulary if start else encoded.vocabulary
     size = len(vocabulary)
+    if start and size > MOST_CHARACTERS:
+        raise TextgenError(
+            f"The text and {start.base.name} have {size:,} distinct characters together, and a "
+            f"model knows at most {MOST_CHARACTERS:,} characters. Leave out --from, or fold the "
+            "text with --ascii."
+        )
 
     def checked(budget: Budget | None) -> tuple[Preset, ModelConfig, TrainConfig]:
         preset = PRESETS[request.preset or ""] if budget is None else chosen(budget, start)
