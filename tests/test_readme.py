@@ -14,8 +14,10 @@ from textgen.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SPAN = re.compile(r"`(textgen [^`]*)`")
 SHELL = re.findall(r"^(?:\$ |    )(.*textgen .*)$", README, re.MULTILINE)
 SHELL += re.findall(r"^python3 .*$", README, re.MULTILINE)
+SHELL += [span for row in re.findall(r"^\|.*", README, re.MULTILINE) for span in SPAN.findall(row)]
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 

@@ -54,14 +54,38 @@ def test_the_newest_run_is_the_default(folder: Path) -> None:
 
 
 def test_several_models_stand_side_by_side_with_the_best_marked(folder: Path) -> None:
-    result = textgen(folder, "score", "-m", "echo", "-m", "two", "later.txt", "holdout.txt")
-    heading, *rows = result.stdout.decode().splitlines()
-    assert heading.split() == ["characters", "unknown", "echo", "two", "file"]
-    for row, file in zip(rows, ["later.txt", "holdout.txt"], strict=True):
-        figures = row.split()[2:4]
-        best = min(figures, key=lambda figure: float(figure.rstrip("*")))
-        assert [figure.endswith("*") for figure in figures] == [f is best for f in figures]
-        assert row.endswith(file)
+    """The best one is the only one that knows a character."""
+    make_run(folder, "accents", TEXT + "é" * 9, seed=4)
+    (folder / "accents.txt").write_text("The écho. " * 100)
+    many = ("-m", "echo", "-m", "two", "-m", "accents")
+    result = textgen(folder, "score", *many, "accents.txt")
+    heading, row = result.stdout.decode().splitlines()
+    assert heading.split() == ["characters", "unknown", "echo", "two", "accents", "file"]
+    assert [figure[-1] == "*" for figure in row.split()[2:5]] == [False, False, True]
+    assert row.endswith("accents.txt")
+    assert b"too close" not in result.stderr
+
+
+def test_equally_good_models_are_too_close_to_call(folder: Path) -> None:
+    many = ("-m", "echo", "-m", "checkpoints/echo")
+    result = textgen(folder, "score", *many, "later.txt")
+    row = result.stdout.decode().splitlines()[1]
+    assert [figure[-1] for figure in row.split()[2:4]] == ["~", "~"]
+    message = "later.txt is too close to call between echo and checkpoints/echo.\n"
+    assert result.stderr.decode().startswith(message)
+    assert [entry["best"] for entry in scores(folder, *many, "later.txt")] == [None, None]
+
+
+def test_the_error_of_the_difference_is_in_the_json(folder: Path) -> None:
+    entries = scores(folder, "-m", "echo", "-m", "two", "later.txt", "holdout.txt")
+    assert list(entries[0]) == ["file", "model", "characters", "unknown", "bpc", "error", "best"]
+    for one, other in (entries[:2], entries[2:]):
+        assert one["error"] == other["error"] > 0
+        close = abs(one["bpc"] - other["bpc"]) < 3 * one["error"]
+        lower = min(one, other, key=lambda entry: entry["bpc"])
+        assert lower["best"] is (None if close else True)
+    (short,) = scores(folder, "-m", "echo", "later.txt")
+    assert "error" not in short
 
 
 def test_stdin_is_read_once_for_all_models(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from textgen.analysis.copying import Copying, line_at, measure_copying
+from textgen.analysis.pairing import Pieces, Standing, standings
 from textgen.analysis.scoring import Score, score_lines, score_text
 from textgen.corpus.sources import open_sources, stdin
 from textgen.errors import TextgenError
@@ -50,10 +51,14 @@ class Copied:
 
 @dataclass(frozen=True)
 class Row:
-    """A file or one of its lines, with its score under each model, and what it copies."""
+    """A file or one of its lines, with its score under each model, and what it copies.
+
+    A file has `standings` where there are several models.
+    """
 
     file: str
     scores: list[Score]
+    standings: Sequence[Standing] = ()
     number: int | None = None
     text: str = ""
     copied: Sequence[Copied] = ()
@@ -172,13 +177,17 @@ def rows_of_files(
 ) -> Iterator[Row]:
     """Measure each file under each model, and against its training text if there are `texts`."""
     for name, path in files:
+        pieces = [Pieces() for _ in scorers]
         scores = [
-            score_text(scorer.network, scorer.model.vocabulary, opened(scorer, path, reading))
-            for scorer in scorers
+            score_text(
+                scorer.network, scorer.model.vocabulary, opened(scorer, path, reading), parts
+            )
+            for scorer, parts in zip(scorers, pieces, strict=True)
         ]
         both = zip(scorers, texts, strict=False)
         copied = [copied_from(scorer, text, path, reading) for scorer, text in both]
-        yield Row(name, scores, copied=copied)
+        ranked = standings([score.bpc for score in scores], pieces) if len(scores) > 1 else ()
+        yield Row(name, scores, ranked, copied=copied)
 
 
 def rows_of_lines(
@@ -191,7 +200,7 @@ def rows_of_lines(
             for scorer in scorers
         ]
         for number, lines in enumerate(zip(*scored, strict=True), 1):
-            yield Row(name, [score for _, score in lines], number, lines[0][0])
+            yield Row(name, [score for _, score in lines], number=number, text=lines[0][0])
 
 
 def opened(scorer: Scorer, path: str, reading: Reading) -> Iterator[str]:

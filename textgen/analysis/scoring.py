@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from textgen.analysis.pairing import Pieces
 from textgen.config import ModelConfig
 from textgen.cores import available_cores
 from textgen.errors import TextgenError
@@ -227,11 +228,15 @@ def score_of(bits: np.ndarray, unknown: int) -> Score:
     return Score(float(np.nansum(bits)), int(np.count_nonzero(~np.isnan(bits))), unknown)
 
 
-def score_text(network: Network, vocabulary: Vocabulary, chunks: Iterable[str]) -> Score:
-    """The cost of a whole text, in constant memory."""
+def score_text(
+    network: Network, vocabulary: Vocabulary, chunks: Iterable[str], pieces: Pieces | None = None
+) -> Score:
+    """The cost of a whole text, in constant memory; `pieces`, if there are any, get it too."""
     total = Score()
     for text, found in surprisal(network, vocabulary, chunks):
         total += score_of(found, _count_unknown(vocabulary, text))
+        if pieces is not None:
+            pieces.add(found)
     return total
 
 

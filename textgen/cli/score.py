@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ from textgen.messages import printable
 if TYPE_CHECKING:
     from textgen.analysis.comparing import Copied, Row, Scorer
 
-BEST = "*"
+BEST, CLOSE = "*", "~"
 FIGURE = 7  # width of bits per character with its mark
 COUNT = 10
 PREVIEW = 60
@@ -60,9 +61,10 @@ def score(
     """Measure how well models predict texts, in bits per character: lower is better.
 
     A FILE is a path, - (stdin), or any other source that train takes. With several models
-    the best one of each row is marked with *, so you can ask which author a text resembles. A
-    line is measured in place, given the text before it. A character that a model does
-    not know costs 21 bits.
+    the best one of each row is marked with *, so you can ask which author a text resembles.
+    Where a file's best models differ by less than three standard errors, it is too close to
+    call, and ~ marks them all. A line is measured in place, given the text before it, and *
+    marks its lowest figure. A character that a model does not know costs 21 bits.
     """
     if by_line and with_copying:
         raise click.UsageError("--copying measures whole files; leave out --lines.")
@@ -91,6 +93,8 @@ def show_json(scorers: "Sequence[Scorer]", rows: "Iterator[Row]") -> None:
                 "unknown": found.unknown,
                 "bpc": found.bpc,
             }
+            if row.standings:
+                entry |= asdict(row.standings[place])
             if row.copied:
                 copied = row.copied[place]
                 entry["copying"] = {
@@ -143,12 +147,19 @@ def columns(scorers: "Sequence[Scorer]") -> list[str]:
 
 
 def show_row(counts: list[str], scorers: "Sequence[Scorer]", row: "Row", last: str) -> None:
-    """One line of a table, the lowest figure marked where there are several."""
-    figures = [score.bpc for score in row.scores]
-    known = [figure for figure in figures if figure is not None]
-    best = min(known) if len(known) > 1 else None
-    cells = [bpc(figure) + (BEST if figure == best is not None else " ") for figure in figures]
+    """One line of a table, the best figure marked where there are several."""
+    figures = [bpc(score.bpc) for score in row.scores]
+    cells = [figure + mark for figure, mark in zip(figures, marks(row), strict=True)]
     write_line(counts, cells, scorers, last)
+
+
+def marks(row: "Row") -> list[str]:
+    """What stands behind each figure: `*` the best, `~` too close to call."""
+    if row.standings:
+        return [{True: BEST, None: CLOSE, False: " "}[model.best] for model in row.standings]
+    known = [score.bpc for score in row.scores if score.bpc is not None]
+    best = min(known) if len(known) > 1 else None
+    return [BEST if score.bpc == best is not None else " " for score in row.scores]
 
 
 def write_line(
@@ -176,7 +187,11 @@ def show_copied(scorer: "Scorer", copied: "Copied") -> None:
 
 
 def explain(scorers: "Sequence[Scorer]", row: "Row") -> None:
-    """Explain on stderr why a figure is missing or so high."""
+    """Explain on stderr why a figure is missing or so high, or none is the best."""
+    close = [scorer.name for scorer, mark in zip(scorers, marks(row), strict=True) if mark == CLOSE]
+    if close:
+        between = f"{', '.join(close[:-1])} and {close[-1]}"
+        warn(f"{row.file} is too close to call between {between}.")
     for scorer, found in zip(scorers, row.scores, strict=True):
         if found.bpc is None:
             first = 1 if scorer.model.config.targets == "every" else scorer.model.config.seq_length
