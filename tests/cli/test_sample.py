@@ -368,6 +368,8 @@ def test_every_option_has_a_default_in_the_environment(monkeypatch: pytest.Monke
         "prompt_file": ("p.txt", "p.txt"),
         "prompts": ("all.txt", "all.txt"),
         "length": ("-1", -1),
+        "items": ("7", 7),
+        "new": ("1", True),
         "temperature": ("0.2,1", (0.2, 1.0)),
         "seed": ("9", 9),
         "echo": ("0", False),

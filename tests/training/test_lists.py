@@ -70,6 +70,19 @@ def test_items_that_are_in_both_parts_are_counted(invoke: Command, tmp_path: Pat
     assert f"; {twice} of these are also among those that are trained on." in line
 
 
+def test_items_are_shown_while_it_trains_and_at_the_end(invoke: Command, tmp_path: Path) -> None:
+    (tmp_path / "n.txt").write_text(LIST)
+    done = invoke("train", "n.txt", "--list", *OPTIONS)
+    sample = (tmp_path / "checkpoints/n/samples/evaluation-0001.txt").read_text()
+    items = sample.removesuffix("\n").split("\n")
+    assert len(items) == 10
+    said = done.stderr.decode()
+    end = said[said.index("It writes now:\n") :]
+    assert all(f"\n    {item.strip()}\n" in end for item in items if item.strip())
+    begin = said[: said.index("It writes now:\n")]
+    assert f"\n    {'   '.join(items)}"[:40] in begin
+
+
 def test_a_list_is_continued_with_its_own_text_only(tmp_path: Path) -> None:
     source = tmp_path / "n.txt"
     source.write_text(LIST)

@@ -32,9 +32,9 @@ def figures(status: Status) -> str:
     return text
 
 
-def whole_lines(text: str, most: int) -> list[str]:
-    """The first lines of a generated text, of whole words: it may begin and end within one."""
-    _, _, rest = text.partition(" ")
+def whole_lines(text: str, most: int, whole: bool = False) -> list[str]:
+    """The first lines of a generated text, of whole words: unless `whole`, it begins within one."""
+    rest = text if whole else text.partition(" ")[2]
     lines = (part for line in rest.splitlines() for part in wrap(printable(line), WIDTH))
     return list(islice(lines, most))
 
@@ -86,7 +86,7 @@ class Lines(Notes):
 
     def __init__(self) -> None:
         self.shown = time.monotonic()
-        self.written = ""
+        self.written: list[str] = []
 
     def step(self, status: Status) -> None:
         """Show where the run stands, if it is time."""
@@ -100,12 +100,12 @@ class Lines(Notes):
         """Show the hold-out loss."""
         mark = "  best so far" if best else ""
         self.note(f"{place(status)}  hold-out {val_loss:.3f} nats  {bits(val_loss):.3f} bpc{mark}")
-        for line in whole_lines(self.written, 1):
+        for line in self.written:
             self.note(f"    {line}")
 
-    def wrote(self, text: str) -> None:
+    def wrote(self, text: str, whole: bool = False) -> None:
         """Keep what the model writes, to show it below its hold-out loss."""
-        self.written = text
+        self.written = whole_lines(text, 1, whole)
 
 
 class Bar(Lines):

@@ -7,19 +7,24 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from textgen.cli.items import is_list, text_line, write_items
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
-from textgen.cli.terminal import json_line, note_on_stderr, one_blas_thread
+from textgen.cli.terminal import note_on_stderr, one_blas_thread
 from textgen.cli.values import Finite, Length, Temperatures, Undivided, Whole, as_utf8, only_prompt
 from textgen.messages import quoted
 
 if TYPE_CHECKING:
     from textgen.generation.sampling import Sample
     from textgen.generation.writing import Texts
+    from textgen.library.writer import Writer
 
 INTERRUPTED = 130
 HOT = 2.0  # a temperature above this writes noise
+# What makes a text of what would be items.
+ENDS = ("length", "num_samples", "stop", "until", "max_copy", "prompts", "separator")
 NO_END = -1  # the length of a text that only a stop text or the end of a unit ends
 
 
@@ -63,6 +68,15 @@ NO_END = -1  # the length of a text that only a stop text or the end of a unit e
     "--length",
     type=Length(),
     help="Characters to generate, -1 for no end.  [default: the model's, usually 500]",
+)
+@click.option(
+    "--items",
+    type=Whole(min=1),
+    metavar="N",
+    help="Items to write, one a line, with a model that was trained on a list.  [default: 10]",
+)
+@click.option(
+    "--new", is_flag=True, help="Leave out items of the list that the model learned, and repeats."
 )
 @click.option(
     "-t",
@@ -152,6 +166,8 @@ def sample(
     prompt_file: str | None,
     prompts: str | None,
     length: int | None,
+    items: int | None,
+    new: bool,
     temperature: tuple[float, ...] | None,
     seed: int | None,
     echo: bool,
@@ -171,7 +187,8 @@ def sample(
 
     The text goes to stdout as it is made, everything else to stderr. Without a prompt the model
     continues the end of its training text, which is not written; without a length as well, the
-    text begins and ends at a word.
+    text begins and ends at a word. A model that was trained on a list writes items, one a line,
+    unless -n or another end is given.
 
     Exit status: 0; 1 or 2 after an error; 130 after Ctrl-C; 141 when the reader of a pipe
     has gone. Defaults can be set in the environment, as in TEXTGEN_SAMPLE_TEMPERATURE=0.5
@@ -189,6 +206,7 @@ def sample(
     temperatures = temperature or loaded.sampling.temperatures
     _note_temperatures(temperatures)
     lines = [] if prompts is None else read_prompt_lines(prompts)
+    wants_items = _wants_items(loaded, items is not None or new)
     endless = length == NO_END
     several = json or num_samples * len(temperatures) * len(lines or " ") > 1
     if endless and several and not stop and not until:
@@ -211,6 +229,9 @@ def sample(
         on_unknown=on_unknown,
         measure=json,
     )
+    if wants_items:
+        write_items(loaded, asked, items, new, echo=echo, json=json)
+        return
     texts = loaded.texts(asked)
     note_on_stderr(f"seed {texts.seed}")
     pipe = TextPipe()
@@ -219,6 +240,19 @@ def sample(
             _write_json(pipe, texts)
         else:
             _write_texts(pipe, texts, echo, separator, headed=len(temperatures) > 1)
+
+
+def _wants_items(loaded: "Writer", asked_for: bool) -> bool:
+    """Whether items are to be written: they are asked for, or the model learned a list."""
+    context = click.get_current_context()
+    default = ParameterSource.DEFAULT
+    given = [name for name in ENDS if context.get_parameter_source(name) is not default]
+    if asked_for and given:
+        option = given[0].replace("_", "-")
+        raise click.UsageError(
+            f"Items end by themselves: leave out --{option}, or --items and --new."
+        )
+    return asked_for or (not given and is_list(loaded))
 
 
 def _named_models(words: tuple[str, ...], models: tuple[str, ...], prompt: str) -> tuple[str, ...]:
@@ -300,14 +334,6 @@ def _write_texts(pipe: TextPipe, texts: "Texts", echo: bool, separator: str, hea
 def _write_json(pipe: TextPipe, texts: "Texts") -> None:
     """Write a line for each text, when its turn has come and it has ended."""
     for sample, pieces in groupby(texts.pieces, itemgetter(0)):
-        line = {
-            "text": "".join(piece for _, piece in pieces),
-            "prompt": texts.prompts[sample.prompt],
-            "seed": sample.seed,
-            "index": sample.index,
-            "temperature": sample.temperature,
-            "stopped_by": sample.stopped_by,
-            "bpc": sample.bits / sample.characters if sample.characters else None,
-        }
-        pipe.write(json_line(line) + "\n")
+        text = "".join(piece for _, piece in pieces)
+        pipe.write(text_line(sample, text, texts.prompts[sample.prompt]) + "\n")
         pipe.flush()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RISEN = 1.01
 # Bits per character by which a model must be better than the best n-gram to be called so.
 SPELLS, FLUENT = 0.05, 0.4
+# Of what the model writes, that are shown.
+LINES, ITEMS = 3, 10
 
 
 def summary(trained: "Trained") -> dict[str, Any]:
@@ -76,13 +78,14 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
 
 
 def written(trained: "Trained") -> list[str]:
-    """Three lines that the best model wrote; none where they cannot be read."""
+    """Three lines that the best model wrote, or ten items; none where they cannot be read."""
     best = trained.progress.evaluations - trained.progress.waited
     try:
         text = (trained.directory.samples / f"evaluation-{best:04}.txt").read_text("utf-8")
     except (OSError, ValueError):
         return []
-    return whole_lines(text, 3)
+    is_list = trained.run.items is not None
+    return whole_lines(text, ITEMS if is_list else LINES, is_list)
 
 
 def in_words(trained: "Trained") -> str:

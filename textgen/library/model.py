@@ -3,7 +3,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -14,13 +14,14 @@ from textgen.generation.mixing import Part
 from textgen.generation.network import Network
 from textgen.generation.prompt import make_prompt
 from textgen.generation.writing import Asked, Texts, write
-from textgen.library.writer import Writer
+from textgen.library.writer import Choice, Writer
 from textgen.storage.model_file import load_model
 from textgen.storage.provenance import Provenance
 from textgen.storage.run_folder import default_model, find_model, model_name
 
 if TYPE_CHECKING:
     from textgen.analysis.scoring import Score
+    from textgen.generation.items import Items
 
 
 def load(model: str | os.PathLike[str] | None = None) -> "Model":
@@ -113,6 +114,45 @@ class Model(Writer):
             TextgenError: as in `generate`.
         """
         return write(self.part(), asked)
+
+    def items(
+        self,
+        count: int = 10,
+        new: bool = False,
+        prompt: str = "",
+        *,
+        temperature: float | None = None,
+        seed: int | None = None,
+        **options: Unpack[Choice],
+    ) -> list[str]:
+        """Write items, with a model that was trained on a list: whole lines.
+
+        Args:
+            count: how many.
+            new: whether to leave out items of the list, and repeats.
+            prompt: what each begins with.
+            temperature: as in `generate`, and so are all the others.
+
+        Returns:
+            The items; fewer where hardly any others can be found.
+
+        Raises:
+            TextgenError: the model was trained on no list; or `new` needs the list, and it is
+                neither in the model nor beside it.
+        """
+        warmth = self.sampling.temperatures[0] if temperature is None else temperature
+        asked = Asked(None, prompt, (warmth,), seed=seed, **options)
+        return [str(item) for item in self.written_items(asked, count, new)]
+
+    def written_items(self, asked: Asked, count: int, new: bool) -> "Items":
+        """Write items one after the other, as `textgen sample --items` does.
+
+        Raises:
+            TextgenError: as in `items`.
+        """
+        from textgen.generation.items import Items  # few models write any
+
+        return Items(self.part(), asked, count, new)
 
     def score(self, text: str) -> "Score":
         """Measure a text, cleaned as the training text was.

@@ -12,17 +12,22 @@ from textgen.generation.choosing import probabilities
 from textgen.generation.writing import Asked, Texts
 
 
-class Options(TypedDict, total=False):
-    """More options of `Model.generate`, which describes them, and of `Model.stream`."""
+class Choice(TypedDict, total=False):
+    """Which characters may be chosen and read: options that `Writer.generate` describes."""
 
-    until: str | None
-    seed: int | None
     top_k: int
     top_p: float
     min_p: float
+    on_unknown: str
+
+
+class Options(Choice, total=False):
+    """More options of `Writer.generate`, which describes them, and of `Writer.stream`."""
+
+    until: str | None
+    seed: int | None
     max_copy: int | None
     corpus: str | None
-    on_unknown: str
 
 
 class Writer(ABC):

@@ -15,8 +15,11 @@ from typing import Any
 import keras
 
 from textgen.errors import TextgenError
+from textgen.generation.items import USUAL, items_of, write_items
+from textgen.generation.mixing import Part
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
+from textgen.generation.writing import Asked
 from textgen.messages import note
 from textgen.storage.atomic import atomic_write
 from textgen.storage.keras_archive import KerasArchive
@@ -103,7 +106,8 @@ class KeepSamples(keras.callbacks.Callback):
         model = self._current()
         texts = sample_texts(model, self._seed)
         atomic_write(path, headed(texts, model.sampling.temperatures).encode())
-        self._reporter.wrote(texts[0])
+        is_list = items_of(model) is not None
+        self._reporter.wrote("   ".join(texts[0].split("\n")) if is_list else texts[0], is_list)
 
 
 class Log(keras.callbacks.Callback):
@@ -228,8 +232,13 @@ def tensorboard_callback(directory: RunDirectory) -> keras.callbacks.Callback:
 
 
 def sample_texts(model: Model, seed: int) -> list[str]:
-    """What the model generates by its sampling defaults, a text for each temperature."""
+    """What the model generates by its sampling defaults, a text or items for each temperature."""
     network = Network(model.config, model.weights)
+    if items_of(model) is not None:
+        part = Part(Path(), model, network)
+        asked = [Asked(None, "", (warmth,)) for warmth in model.sampling.temperatures]
+        written = (write_items(part, one, seed, range(USUAL)) for one in asked)
+        return ["\n".join(map(str, items)) for items in written]
     prompt = model.vocabulary.encode(model.default_prompt)
     sampling = model.sampling
     samples = [Sample(0, warmth, sampling.length, seed) for warmth in sampling.temperatures]

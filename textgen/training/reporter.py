@@ -36,8 +36,13 @@ class Reporter:
     def evaluated(self, status: Status, val_loss: float, best: bool) -> None:
         """The hold-out loss (nats a character) is known."""
 
-    def wrote(self, text: str) -> None:
-        """What the model writes now, after the same prompt each time; its loss follows."""
+    def wrote(self, text: str, whole: bool = False) -> None:
+        """What the model writes now, after the same prompt each time; its loss follows.
+
+        Args:
+            text: a text, or items of a list.
+            whole: whether it begins and ends at a word.
+        """
 
     def close(self) -> None:
         """The run is over."""
