@@ -1,5 +1,7 @@
 """`textgen page`: where the page goes, and what is refused."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,36 @@ def test_a_page_of_a_model_file_goes_where_it_is_wanted(folder: Path, tmp_path: 
     result = invoke_textgen("page", model, "-o", tmp_path / "mine.html", cwd=tmp_path)
     assert result.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine.html"]
+
+
+def test_open_shows_the_page_in_a_browser(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a program in the place of the one that opens browsers."""
+    opener, opened = tmp_path / "xdg-open", tmp_path / "opened"
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part\nmv {opened}.part {opened}\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    result = invoke_textgen("page", "--open", cwd=folder)
+    assert (result.returncode, result.stderr) == (0, b"")
+    while not opened.exists():
+        time.sleep(0.01)
+    assert opened.read_text() == str(folder / "checkpoints" / "echo" / "page.html")
+
+
+def test_a_browser_that_does_not_open_is_a_note(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("BROWSER", "no-such-browser")
+    result = invoke_textgen("page", "--open", cwd=folder)
+    assert result.returncode == 0
+    assert b"Could not open a browser. Open checkpoints/echo/page.html yourself." in result.stderr
+
+
+def test_sample_says_that_there_are_pages(folder: Path) -> None:
+    result = invoke_textgen("sample", "--help", cwd=folder)
+    assert "make a page with `textgen page MODEL`." in " ".join(result.stdout.decode().split())
 
 
 @pytest.mark.parametrize(

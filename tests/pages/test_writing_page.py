@@ -4,15 +4,17 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.small_run import STORY, make_run
 from support.tiny import tiny_model
 
+from textgen.config import ModelConfig
 from textgen.errors import TextgenError
-from textgen.pages.quantize import pack
-from textgen.pages.writing_page import MAX_BYTES, check_size, page_data, writing_page
+from textgen.pages.quantize import pack, packed_size
+from textgen.pages.writing_page import MAX_BYTES, check_size, copying, page_data, writing_page
 from textgen.storage.model_file import load_model
-from textgen.storage.run_folder import RunDirectory
+from textgen.storage.run_folder import RunDirectory, RunText
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>&\n"
 
@@ -54,8 +56,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
         tmp_path_factory.mktemp("page"),
         name="<b>bold",
         text=(HOSTILE + STORY[:150]) * 60,
-        corpus=[{"name": "<script>document.title='owned'</script>", "characters": 5}],
-        baselines={"5-gram": 2.5},
+        corpus=[{"name": f"corpus {HOSTILE}", "characters": 5}],
+        baselines={f"gram {HOSTILE}": 2.0, "5-gram": 2.5},
+        licence=f"licence {HOSTILE}",
+        bases=[{"name": f"base {HOSTILE}", "licence": f"base licence {HOSTILE}"}],
         seconds=754.0,
     )
 
@@ -68,12 +72,30 @@ def html(run: RunDirectory) -> str:
 
 def test_a_page_says_what_the_model_is(html: str) -> None:
     text = " ".join(Page(html).text.split())
-    assert "<b>bold" in text
-    assert "<script>document.title='owned'</script>, 5 characters" in text
-    assert "The model is no better than a 5-gram on the hold-out" in text
-    assert "for 13 minutes" in text
-    assert "The longest run of characters that it wrote" in text
-    assert "LSTM of 12 and 8 units; it knows" in text
+    hostile = HOSTILE.strip()
+    for fact in (
+        "<b>bold",
+        f"Learned from corpus {hostile} , 5 characters",
+        f"Started from base {hostile} , base licence {hostile}",
+        f"Licence licence {hostile}",
+        "The model is no better than a 5-gram on the hold-out",
+        "Trained for 13 minutes",
+        "Does it copy? Hardly: 0% of the 40-character passages that it writes are in",
+        "LSTM of 12 and 8 units; it knows",
+    ):
+        assert fact in text
+
+
+def test_a_model_that_copies_is_said_to_copy() -> None:
+    """A model that writes the same character for ever copies a text that holds nothing else."""
+    model = tiny_model(ModelConfig(units=(2,), seq_length=1), "ab")
+    bias = np.array([99, 0], np.float32)
+    model = replace(model, weights={**model.weights, "logits/bias": bias})
+    ids = model.vocabulary.encode("a" * 5000)
+    first, second = copying(model, RunText(ids, model.vocabulary.encode("b" * 1000)))
+    assert first.startswith("Much: 100% of the 40-character passages")
+    assert first.endswith("and 0% of those in text that it has never seen.")
+    assert "is 4,000 long; in text that it has never seen, 0." in second
 
 
 def test_a_page_asks_for_nothing_and_runs_one_script(html: str) -> None:
@@ -117,3 +139,14 @@ def test_a_page_that_would_be_too_large_is_refused(tmp_path: Path) -> None:
     check_size(tmp_path / "m.keras", 3 * MAX_BYTES // 4)
     with pytest.raises(TextgenError, match=r"would be 65 MB large, more than 64 MB\. Use --force"):
         check_size(tmp_path / "m.keras", 3 * 65_000_000 // 4)
+
+
+@pytest.mark.parametrize(("units", "characters", "most"), [(512, 92, 5.0), (256, 62, 1.5)])
+def test_what_a_page_may_take_in_megabytes(
+    html: str, run: RunDirectory, units: int, characters: int, most: float
+) -> None:
+    """The weights of a large model in 8 bits, and the rest of a page."""
+    small = load_model(run.model)
+    rest = len(html) - 4 * packed_size(small.config, len(small.vocabulary), bits=8) / 3
+    large = packed_size(ModelConfig(units=(units, units)), characters, bits=8)
+    assert 4 * large / 3 + rest < most * 1e6

@@ -28,7 +28,9 @@ ENDS = ("length", "num_samples", "stop", "until", "max_copy", "prompts", "separa
 NO_END = -1  # the length of a text that only a stop text or the end of a unit ends
 
 
-@click.command()
+@click.command(
+    epilog="To choose among continuations in a browser, make a page with `textgen page MODEL`."
+)
 @click.argument("words", metavar="[MODEL]", nargs=-1, shell_complete=complete_run)
 @click.option(
     "-m",

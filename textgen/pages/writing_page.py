@@ -24,6 +24,8 @@ from textgen.storage.run_folder import RunText, model_name, read_run_text
 MAX_BYTES = 64_000_000
 # What the slider of a page offers; a model's own temperature is brought to the nearest.
 COLDEST, HOTTEST = 0.2, 1.5
+# What copying is judged by: the share of passages of so many characters.
+PASSAGE, HARDLY, MUCH = 40, 0.02, 0.25
 ENGINE = ("network.js", "worker.js")
 
 
@@ -108,7 +110,7 @@ def facts(model: Model, text: RunText | None) -> list[tuple[str, list[str]]]:
         ("Licence", [provenance.licence] if provenance.licence else []),
         ("How good", sentences(provenance)),
         ("Trained", [_duration(provenance.seconds)] if provenance.seconds is not None else []),
-        ("Does it copy?", [copying(model, text)] if text else []),
+        ("Does it copy?", copying(model, text) if text else []),
         (
             "Network",
             [
@@ -120,13 +122,17 @@ def facts(model: Model, text: RunText | None) -> list[tuple[str, list[str]]]:
     return [(term, lines) for term, lines in found if lines]
 
 
-def copying(model: Model, text: RunText) -> str:
-    """What the model copies from the training text, in one sentence."""
-    own, holdout = shared_texts(Network(model.config, dict(model.weights)), model, text)
-    return (
-        f"The longest run of characters that it wrote and that its training text has too is "
-        f"{own.longest:,} long; in text that it has never seen, {holdout.longest:,}."
-    )
+def copying(model: Model, text: RunText) -> list[str]:
+    """Whether the model copies its training text, in words and beside what new text shares."""
+    own, new = shared_texts(Network(model.config, dict(model.weights)), model, text)
+    copied, usual = (shared.shares[PASSAGE] or 0.0 for shared in (own, new))
+    word = "Much" if copied > MUCH else "Hardly" if copied <= usual + HARDLY else "A little"
+    return [
+        f"{word}: {copied:.0%} of the {PASSAGE}-character passages that it writes are in its "
+        f"training text, and {usual:.0%} of those in text that it has never seen.",
+        f"The longest run of characters that it copied is {own.longest:,} long; in text that it "
+        f"has never seen, {new.longest:,}.",
+    ]
 
 
 def _with_licence(base: Origin) -> str:
