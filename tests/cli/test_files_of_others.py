@@ -173,12 +173,22 @@ def test_any_log_is_no_obstacle(run: RunDirectory, invoke: Command, log: str) ->
         {"baselines": {"5-gram": 1e308, "unigram": -1.0, "uniform": 0}},
         {"baselines": {"漢字": 2.0}},
         {"train_characters": 0, "holdout_characters": 0},
+        {"train_characters": 4000, "holdout_characters": 0},
         {"train_characters": -5, "holdout_characters": 4005},
         {"val_loss": 1e308, "train_loss": -1.0, "seconds": 1e308, "step": -1},
     ],
-    ids=["formula", "absurd baselines", "no such letters", "no text", "less than none", "losses"],
+    ids=[
+        "formula",
+        "absurd baselines",
+        "no such letters",
+        "no text",
+        "no hold-out",
+        "negative",
+        "losses",
+    ],
 )
 @pytest.mark.parametrize("command", [("report",), ("info", "echo"), ("info",), ("page",)])
+@pytest.mark.filterwarnings("error")
 def test_any_figures_of_a_model_are_no_obstacle(
     tmp_path: Path, invoke: Command, command: tuple[str, ...], notes: dict
 ) -> None:

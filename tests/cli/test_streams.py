@@ -6,10 +6,12 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import Command, run_textgen
 from support.small_run import STORY, make_run
+from support.training import train
 
 from textgen.cli.bar import Bar, Lines
 from textgen.cli.pipe import TextPipe
@@ -100,6 +102,7 @@ def test_a_note_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPat
 
 # What a terminal shows
 
+RUDE = "a\x07\x9b31m"  # rings the bell, and turns what follows red
 EVIL = "\x1b]0;owned\x07\x9b31m\rx\x7f\b"
 
 
@@ -131,21 +134,29 @@ def test_a_quoted_name_is_what_bash_reads(name: str) -> None:
 
 
 def test_no_name_of_a_run_reaches_the_terminal_raw(tmp_path: Path, invoke: Command) -> None:
-    make_run(tmp_path, "a\x1b[31m", text=STORY[:4000])
-    (tmp_path / "elsewhere").mkdir()
+    make_run(tmp_path, RUDE, text=STORY[:4000]).text.unlink()
     for arguments in (
         ("info",),
-        ("info", "a\x1b[31m"),
+        ("info", "--json"),
+        ("info", RUDE),
         ("info", "zzz"),
-        ("info", "a\x1b[31"),
-        ("report",),
-        ("sample", "-n", "5", "--max-copy", "5", "-m", "a\x1b[31m"),
+        ("info", RUDE[:-1]),
+        ("sample", "-n", "5", "--max-copy", "5", "-m", RUDE),
     ):
-        if arguments[0] == "sample":
-            (tmp_path / "checkpoints/a\x1b[31m/text.ids").unlink()
         done = invoke(*arguments)
-        assert b"\x1b" not in done.stderr
-        assert b"\x1b" not in done.stdout or arguments == ("report",)  # a path in a pipe is exact
+        assert RUDE[1:] not in (done.stderr + done.stdout).decode()
+
+
+def test_no_name_of_a_run_that_is_continued_reaches_the_terminal_raw(
+    tmp_path: Path, invoke: Command
+) -> None:
+    tiny: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 1}
+    run = train(tmp_path / "checkpoints", "x", STORY[:3000], **tiny).directory
+    run.path.rename(run.path.with_name(RUDE))
+    notes = invoke("train", "--resume").stderr.decode()
+    assert "Continuing the run" in notes
+    assert "Next: " in notes
+    assert RUDE[1:] not in notes
 
 
 def test_the_commands_that_info_suggests_work(tmp_path: Path, invoke: Command) -> None:
