@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.commands import invoke_in
-from support.small_run import CONFIG, TEXT, make_run
+from support.commands import Command, invoke_in
+from support.small_run import CONFIG, STORY, TEXT, make_run
 
 from textgen.cli.tables import duration, file_size, table
 from textgen.messages import printable
@@ -85,6 +85,28 @@ def test_runs_are_listed_with_the_newest_first(tmp_path: Path) -> None:
     assert [entry["name"] for entry in objects] == ["broken", "new", "old"]
     assert objects[1]["val_bpc"] > objects[1]["ngram_bpc"] > 0
     assert "error" in objects[0]
+
+
+RENAMING = """
+import os, time
+while True:
+    os.rename("checkpoints/echo", "checkpoints/other")
+    time.sleep(0.0002)
+    os.rename("checkpoints/other", "checkpoints/echo")
+"""
+
+
+def test_a_run_may_be_renamed_meanwhile(tmp_path: Path, invoke: Command) -> None:
+    """It is listed, or it is not; it is described, or an error says that it is gone."""
+    make_run(tmp_path, text=STORY[:4000])
+    with subprocess.Popen([sys.executable, "-c", RENAMING], cwd=tmp_path) as renaming:
+        try:
+            for _ in range(60):
+                assert invoke("info").returncode == 0
+                done = invoke("info", "echo")
+                assert (done.returncode, done.stderr.count(b"\n")) in ((0, 0), (1, 1))
+        finally:
+            renaming.kill()
 
 
 def test_hostile_provenance_cannot_reach_the_terminal(tmp_path: Path) -> None:

@@ -146,6 +146,14 @@ def test_a_new_run_is_not_removed_by_others_that_start(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_trainers_with_the_same_process_id_make_runs_of_their_own(tmp_path: Path) -> None:
+    """As in two containers that share a folder."""
+    with unfinished_run(tmp_path) as one, unfinished_run(tmp_path) as other:
+        assert one.lock.exists()
+        assert other.lock.exists()
+        assert one.path != other.path
+
+
 def test_a_folder_that_was_removed_meanwhile_is_not_locked(tmp_path: Path) -> None:
     """Its lock file can still be open, and locked, when it has no name any more."""
     run = RunDirectory(make(tmp_path / "x"))
