@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textgen.config import TrainConfig
+from textgen.corpus.lists import Look, look_of
 from textgen.generation.items import known_items
 from textgen.storage.run import MOST_HOLDOUT, holdout_characters
 from textgen.text.encoding import EncodedText, Part, open_ids
@@ -51,14 +52,27 @@ def divide(request: Request, encoded: EncodedText, ids: Path) -> Division:
         TextgenError: it is to be a list, and cannot be one.
     """
     split = request.given.get("validation_split", TrainConfig.validation_split)
-    if not request.given.get("list", TrainConfig.list):
+    is_list, why = whether_list(request, encoded, ids)
+    if not is_list:
         holdout = holdout_characters(encoded.characters, split)
-        return Division((Part(encoded.characters, holdout),))
+        return Division((Part(encoded.characters, holdout),), choices=why)
     seed = request.given.get("seed", TrainConfig.seed)
     found = arrange(ids, encoded.vocabulary, split, MOST_HOLDOUT, seed)
     part = Part(found.characters, found.holdout)
-    lines = (described(found, duplicates(ids, encoded.vocabulary, found)),)
-    return Division((part,), found.sha256, found.items, lines)
+    line = described(found, duplicates(ids, encoded.vocabulary, found))
+    return Division((part,), found.sha256, found.items, (*why, line))
+
+
+def whether_list(request: Request, encoded: EncodedText, ids: Path) -> tuple[bool, tuple[str, ...]]:
+    """Whether a text is to be a list, and what is to be said of it, a line or none."""
+    if "list" in request.given:
+        return request.given["list"], ()
+    found = look_of(open_ids(ids, len(encoded.vocabulary)), encoded.vocabulary)
+    if found is Look.LIST:
+        return True, (f"The text is a list, {found.value}. If it is not, use --no-list.",)
+    if found is Look.PERHAPS:
+        return False, (f"The text has {found.value}. If it is a list, an item a line, use --list.",)
+    return False, ()
 
 
 def duplicates(ids: Path, vocabulary: Vocabulary, found: Arranged) -> int:
