@@ -24,6 +24,7 @@ from textgen.generation.relatives import as_known
 from textgen.generation.units import MOST, UNITS, ends
 from textgen.pages.quantize import pack
 from textgen.storage.model_file import Model
+from textgen.text.items import hash_of
 
 CHARACTERS = "".join(sorted(set(STORY)))
 CONFIGS = [
@@ -236,3 +237,15 @@ def test_what_is_unknown_becomes_what_it_becomes_on_the_command_line(
     found = engines_of(characters).call(f"alphabet.encode({json.dumps(text)}).ids")
     expected = as_known(clean_prompt(text, Cleaning()), characters)
     assert [characters[place] for place in found] == [one for one in expected if one in characters]
+
+
+@given(item=st.text(max_size=20))
+def test_an_item_has_the_hash_that_the_model_keeps(engine: Engine, item: str) -> None:
+    assert engine.call(f"hashOf({list(item.encode())})") == hash_of(item)
+
+
+@given(numbers=st.sets(st.integers(0, 2**32 - 1)), wanted=st.integers(0, 2**32 - 1))
+def test_a_hash_is_found_where_it_is(engine: Engine, numbers: set[int], wanted: int) -> None:
+    for number in (wanted, *numbers):
+        call = f"among(Uint32Array.from({sorted(numbers)}), {number})"
+        assert engine.call(call) == (number in numbers)

@@ -108,7 +108,7 @@ def test_a_page_asks_for_nothing_and_runs_one_script(html: str) -> None:
         )
     assert list(page.scripts) == ["model", "engine", "weights", None]
     kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
-    assert kinds == ["application/json", "text/plain", "text/plain", None]
+    assert kinds == ["application/json", *["text/plain"] * 2, None]
 
 
 def test_a_model_file_alone_has_a_page_without_the_text_beside_it(

@@ -6,13 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from textgen.analysis.baselines import sentences
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.errors import TextgenError
+from textgen.generation.items import LONGER
 from textgen.generation.network import Network
 from textgen.generation.relatives import relatives
 from textgen.generation.units import MOST, SENTENCES
 from textgen.messages import shown
+from textgen.pages.lists import item_hashes, list_facts
 from textgen.pages.pages import render, source
 from textgen.pages.quantize import Packed, pack_as_small_as_harmless, packed_size
 from textgen.pages.report import shared_texts
@@ -46,24 +50,29 @@ def writing_page(path: Path, model: Model, force: bool = False) -> str:
     if not force:
         check_size(path, packed_size(model.config, len(model.vocabulary), bits=8))
     text = read_run_text(path, model)
+    items = Provenance.read(model.provenance).items
+    hashes = item_hashes(items, text, model.vocabulary) if items else None
+    known = b"" if hashes is None else hashes.tobytes()
     packed = pack_as_small_as_harmless(model, text.holdout if text else None)
     if not force:
-        check_size(path, len(packed.data))
+        check_size(path, len(packed.data) + len(known))
     name = model_name(path)
     return render(
         "writing.html",
         scripts=("client.js", "desk.js"),
         styles=("writing.css",),
         name=name,
-        facts=facts(model, text),
+        facts=facts(model, text, hashes),
+        writes_items=items is not None,
         data=page_data(name, model, packed),
         engine="".join(map(source, ENGINE)),
         weights=base64.b64encode(packed.data).decode("ascii"),
+        known=base64.b64encode(known).decode("ascii"),
     )
 
 
 def check_size(path: Path, size: int) -> None:
-    """Refuse weights of `size` bytes that make a page larger than `MAX_BYTES`.
+    """Refuse data of `size` bytes that make a page larger than `MAX_BYTES`.
 
     Raises:
         TextgenError: they do.
@@ -78,6 +87,7 @@ def check_size(path: Path, size: int) -> None:
 def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
     """What the page's scripts know of the model; plain JSON values."""
     characters = model.vocabulary.characters
+    items = Provenance.read(model.provenance).items
     return {
         "name": name,
         "hash": hashlib.sha256(characters.encode() + packed.data).hexdigest(),
@@ -96,21 +106,24 @@ def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
         "temperature": min(max(model.sampling.temperatures[0], COLDEST), HOTTEST),
         "bits": packed.bits,
         "sentences": SENTENCES,
-        "most": MOST,
+        "most": MOST | ({"item": LONGER * items.longest} if items else {}),
     }
 
 
-def facts(model: Model, text: RunText | None) -> list[tuple[str, list[str]]]:
+def facts(
+    model: Model, text: RunText | None, hashes: np.ndarray | None
+) -> list[tuple[str, list[str]]]:
     """What the model is, for its readers: terms, and sentences on each."""
     provenance = Provenance.read(model.provenance)
     config = model.config
     found = [
         ("Learned from", [_with_length(s.name, s.characters) for s in provenance.sources]),
+        ("Its list", list_facts(provenance, hashes)),
         ("Started from", [_with_licence(base) for base in provenance.bases]),
         ("Licence", [provenance.licence] if provenance.licence else []),
         ("How good", sentences(provenance)),
         ("Trained", [_duration(provenance.seconds)] if provenance.seconds is not None else []),
-        ("Does it copy?", copying(model, text) if text else []),
+        ("Does it copy?", copying(model, text) if text and not provenance.items else []),
         (
             "Network",
             [

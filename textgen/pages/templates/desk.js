@@ -283,7 +283,14 @@ function insert(moment, more) {
   });
 }
 
-function writeOn() {
+/**
+ * Let the model write until it has done or is stopped.
+ * @param {string} type of the job
+ * @param {object} values
+ * @param {string} message
+ * @param {(whole: any) => string} done says what was written
+ */
+function write(type, values, message, done) {
   if (writing) {
     stopWriting();
     return;
@@ -293,12 +300,28 @@ function writeOn() {
   now = { text: text.value, caret: text.selectionEnd };
   const start = now;
   remember();
-  const { job, answer } = ask("writeOn", settings(), ({ texts }) => job === writing && insert(start, texts[0]));
+  const { job, answer } = ask(type, { ...settings(), ...values }, ({ texts }) => job === writing && insert(start, texts[0]));
   writing = job;
   text.readOnly = true;
   part("write").textContent = "Stop";
-  say("It writes until you stop it.");
-  answer.catch(fail);
+  say(message);
+  answer.then((whole) => {
+    if (job !== writing) return;
+    stopWriting();
+    say(done(whole));
+  }, fail);
+}
+
+const writeOn = () => write("writeOn", {}, "It writes until you stop it.", () => "");
+const writeItems = () => write("items", { count: 10 }, "Looking for ten new items …", newItems);
+
+/** @param {{found: number, listed: number, repeated: number}} whole */
+function newItems({ found, listed, repeated }) {
+  const left = [];
+  if (listed) left.push(`${listed} from its list`);
+  if (repeated) left.push(`${repeated} repeated`);
+  const said = `${found} new item${found === 1 ? "" : "s"}.`;
+  return said + (left.length ? ` Left out: ${left.join(", ")}.` : "");
 }
 
 function stopWriting() {
@@ -308,6 +331,7 @@ function stopWriting() {
   text.readOnly = false;
   part("write").textContent = "Write on";
   say("Stopped.");
+  if (past[past.length - 1]?.text === now.text) past.pop(); // nothing came
   changed();
 }
 
@@ -370,6 +394,7 @@ document.addEventListener("keydown", (event) => {
 
 part("offer").addEventListener("click", offerThree);
 part("write").addEventListener("click", writeOn);
+part("items")?.addEventListener("click", writeItems);
 part("undo").addEventListener("click", undo);
 part("redo").addEventListener("click", redo);
 choices.forEach((choice, place) => choice.addEventListener("click", () => take(place)));
@@ -423,9 +448,12 @@ function begin() {
   sheet.scrollTop = sheet.scrollHeight;
   worker = makeWorker();
   say("");
-  ask("open", { model, weights: part("weights").textContent }).answer.then(() => {
+  const [weights, known] = [part("weights"), part("known")]; // the second of a list only
+  const values = { model, weights: weights.textContent, known: known?.textContent ?? "" };
+  ask("open", values).answer.then(() => {
     document.body.dataset.ready = String(Math.round(performance.now()));
-    part("weights").remove();
+    weights.remove();
+    known?.remove();
   }, fail);
   look();
 }

@@ -570,3 +570,37 @@ class Continuation {
     this.ended = this.left <= 0;
   }
 }
+
+// Lists: which items the model learned, as textgen/text/items.py keeps them.
+
+const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let rest = byte;
+  for (let bit = 0; bit < 8; bit++) rest = (rest >>> 1) ^ (rest & 1 ? 0xedb88320 : 0);
+  return rest;
+});
+
+/**
+ * CRC-32 of an item, which stands for it.
+ * @param {Uint8Array} bytes in UTF-8
+ */
+function hashOf(bytes) {
+  let sum = 0xffffffff;
+  for (const byte of bytes) sum = CRC[(sum ^ byte) & 255] ^ (sum >>> 8);
+  return ~sum >>> 0;
+}
+
+/**
+ * Whether a number is among sorted ones.
+ * @param {Uint32Array} numbers
+ * @param {number} wanted
+ */
+function among(numbers, wanted) {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return numbers[low] === wanted;
+}

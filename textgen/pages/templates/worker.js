@@ -5,6 +5,8 @@ const SLICE = 16;
 const NEXT = 8;
 // Another try for a continuation that equals one of the others.
 const TRIES = 12;
+// Items that are tried at most.
+const ITEM_TRIES = 1000;
 
 /** @type {Alphabet} */
 let alphabet;
@@ -12,6 +14,8 @@ let alphabet;
 let network;
 /** @type {Reader} */
 let desk; // reads what stands on the desk
+/** @type {Uint32Array} */
+let known; // hashes of the items that the model learned
 /** @type {Promise<void>} */
 let deskIsFree = Promise.resolve();
 /** @type {Set<number>} */
@@ -109,14 +113,34 @@ async function measure(job, encoded) {
   return bits;
 }
 
+/** @param {string} encoded in base64 */
+function bytesOf(encoded) {
+  const text = atob(encoded);
+  const bytes = new Uint8Array(text.length);
+  for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
+  return bytes;
+}
+
+/**
+ * Write an item of a list.
+ * @param {number} job
+ * @param {Continuation} text
+ * @returns {Promise<string | null>} without its newline; null where it has no end, or is blank
+ */
+async function item(job, text) {
+  while (!text.ended && !text.text.endsWith("\n") && !stopped.has(job)) {
+    text.step();
+    await breathe();
+  }
+  return text.text.endsWith("\n") && text.text.trim() ? text.text.slice(0, -1) : null;
+}
+
 /** @type {Record<string, (message: any) => any>} */
 const JOBS = {
-  open({ model, weights }) {
-    const text = atob(weights);
-    const bytes = new Uint8Array(text.length);
-    for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
-    alphabet = new Alphabet(model);
-    network = new Network(model, bytes);
+  open(message) {
+    alphabet = new Alphabet(message.model);
+    network = new Network(message.model, bytesOf(message.weights));
+    known = new Uint32Array(bytesOf(message.known).buffer);
     desk = new Reader(network);
     return {};
   },
@@ -155,6 +179,37 @@ const JOBS = {
     const random = randomNumbers(seed, 0);
     const text = new Continuation(alphabet, desk, temperature, random, "", Infinity);
     return { texts: await write(job, [text]) };
+  }),
+
+  /**
+   * Items that are neither in the list nor on the desk. Each comes after the end of the list, as
+   * on the command line, and begins with what stands before the cursor in its line.
+   */
+  items: alone(async ({ job, before, temperature, seed, count }) => {
+    const onDesk = before.split("\n");
+    const begin = onDesk.pop() ?? "";
+    const start = new Reader(network);
+    await read(start, [...alphabet.before, ...alphabet.encode(begin).ids], job);
+    const had = new Set(onDesk);
+    /** @type {string[]} */
+    const found = [];
+    const left = { listed: 0, repeated: 0 };
+    const text = () => found.map((end) => `${end}\n`).join(begin);
+    for (let index = 0; index < ITEM_TRIES && found.length < count && !stopped.has(job); index++) {
+      const random = randomNumbers(seed, index);
+      const most = alphabet.model.most.item;
+      const end = await item(job, new Continuation(alphabet, start.fork(), temperature, random, "", most));
+      if (end === null) continue;
+      const whole = begin + end;
+      if (among(known, hashOf(new TextEncoder().encode(whole)))) left.listed++;
+      else if (had.has(whole)) left.repeated++;
+      else {
+        had.add(whole);
+        found.push(end);
+        postMessage({ job, texts: [text()] });
+      }
+    }
+    return { texts: [text()], found: found.length, ...left };
   }),
 
   async generate({ job, prompt, length, temperature, seed }) {
