@@ -1,10 +1,12 @@
 """What a large corpus costs: encoding rate, step rate and resident memory at 10 MB to 1 GB.
 
     python benchmarks/scale.py FILE --megabytes 10 100 1000
+    python benchmarks/scale.py FILE --megabytes --items 20000 10000000
 
 The corpus is FILE over and over, with a random word out of place every hundred words, so
 that no two copies are alike. Memory is the peak of `textgen train`, beside that of a
-process that only imports TensorFlow and compiles the same step on 1 MB.
+process that only imports TensorFlow and compiles the same step on 1 MB. A list has so many
+invented names, one a line.
 """
 
 import argparse
@@ -15,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 STEPS = ("--units", "128", "--dropout", "0", "--weight-dropout", "0", "--minutes", "1.5")
+SYLLABLES = [c + v for c in "bcdfglmnprstvz" for v in ("a", "e", "i", "o", "u", "an", "el")]
 
 
 def perturbed(text: str, seed: int) -> str:
@@ -37,6 +42,15 @@ def write_corpus(text: str, megabytes: int, path: Path) -> None:
         while size < megabytes * 1_000_000:
             size += file.write(perturbed(text, seed)[: megabytes * 1_000_000 - size])
             seed += 1
+
+
+def write_list(items: int, path: Path) -> None:
+    """A list of so many names."""
+    random_ = random.Random(1)
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(items):
+            name = "".join(random_.choices(SYLLABLES, k=random_.choice((2, 3, 4))))
+            file.write(f"{name.capitalize()}\n")
 
 
 def peak_of(command: list[str], folder: str) -> tuple[dict[str, float], float]:
@@ -71,25 +85,32 @@ def main() -> None:
     """Print a table, a row for each size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--megabytes", type=int, nargs="+", default=[1, 10, 100, 1000])
+    parser.add_argument("--megabytes", type=int, nargs="*", default=[1, 10, 100, 1000])
+    parser.add_argument("--items", type=int, nargs="*", default=[])
     arguments = parser.parse_args()
     text = arguments.file.read_text(encoding="utf-8")
 
-    print(f"{'MB':>6} {'encode MB/s':>12} {'characters/s':>13} {'peak MB':>8} {'seconds':>8}")
+    print(f"{'':>14} {'encode MB/s':>12} {'characters/s':>13} {'peak MB':>8} {'seconds':>8}")
     for megabytes in arguments.megabytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "corpus.txt"
-            write_corpus(text, megabytes, path)
-            rate = encoding_rate(path, folder)
-            command = [sys.executable, "-m", "textgen", "train", str(path), "--quiet", "--json"]
-            begun = time.monotonic()
-            summary, peak = peak_of([*command, *STEPS], folder)
-            seconds = time.monotonic() - begun
-        print(
-            f"{megabytes:6} {rate:12.0f} {summary['chars_per_second']:13,.0f} {peak:8.0f} "
-            f"{seconds:8.1f}",
-            flush=True,
-        )
+        measure(f"{megabytes} MB", partial(write_corpus, text, megabytes))
+    for items in arguments.items:
+        measure(f"{items:,}", partial(write_list, items), "--list")
+
+
+def measure(name: str, write: Callable[[Path], None], *options: str) -> None:
+    """Print the row of a corpus that is written for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "corpus.txt"
+        write(path)
+        rate = encoding_rate(path, folder)
+        command = [sys.executable, "-m", "textgen", "train", str(path), "--quiet", "--json"]
+        begun = time.monotonic()
+        summary, peak = peak_of([*command, *STEPS, *options], folder)
+        seconds = time.monotonic() - begun
+    print(
+        f"{name:>14} {rate:12.0f} {summary['chars_per_second']:13,.0f} {peak:8.0f} {seconds:8.1f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from support.lists import make_list_run
 from support.small_run import make_run
 
 import textgen
+from textgen.storage.model_file import load_model
+from textgen.storage.run_folder import read_run_text
 
 ITEMS = ["a", "b", "ab", "ba", "aab", "bba", "abab"]
 
@@ -99,6 +102,38 @@ def test_a_length_or_an_end_asks_for_text(invoke: Command, tmp_path: Path) -> No
     done = invoke("sample", "names", "--items", "3", "--until", "line")
     assert done.returncode == 2
     assert "leave out --until, or --items and --new" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("targets", ["every", "last"])
+def test_copies_among_200_items_are_counted(invoke: Command, tmp_path: Path, targets: str) -> None:
+    """By `info` and `report`, where the list is beside the model."""
+    items = ["".join(item) for length in (1, 2, 3) for item in product("ab", repeat=length)]
+    run = make_list_run(tmp_path, items, targets=targets)
+    model = load_model(run.model)
+    text = read_run_text(run.model, model)
+    assert text is not None
+    learned, held = (model.vocabulary.decode(ids).split("\n") for ids in (text.train, text.holdout))
+    known = json.loads(invoke("info", "names", "--json").stdout)["copied_items"]
+    options = ("--items", "200", "--seed", "0", "--json")
+    lines = [json.loads(line) for line in invoke("sample", "names", *options).stdout.splitlines()]
+    written = [line["text"] for line in lines if line["index"] < 200]
+    assert 0 < len(written) < 200  # others are blank, or have no end
+    assert known == {
+        "written": len(written),
+        "learned": sum(item in learned for item in written),
+        "held_out": sum(item in held for item in written),
+    }
+    assert known["learned"] and known["held_out"]
+    said = (
+        f"Of {len(written)} items that it writes, {known['learned']} are in the list that it "
+        f"learned, and {known['held_out']} in its hold-out, which it has not seen."
+    )
+    shown = invoke("info", "names").stdout.decode()
+    assert said in shown and "14 items, one a line" in shown
+    assert invoke("report", "names").returncode == 0
+    assert said in (run.path / "report.html").read_text()
+    run.text.unlink()
+    assert "items that it writes" not in invoke("info", "names").stdout.decode()
 
 
 def test_other_models_write_no_items(invoke: Command, tmp_path: Path) -> None:

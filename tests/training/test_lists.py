@@ -79,6 +79,10 @@ def test_items_are_shown_while_it_trains_and_at_the_end(invoke: Command, tmp_pat
     said = done.stderr.decode()
     end = said[said.index("It writes now:\n") :]
     assert all(f"\n    {item.strip()}\n" in end for item in items if item.strip())
+    counted = next(
+        line for line in invoke("info", "n").stdout.decode().splitlines() if line.startswith("Of ")
+    )
+    assert f"\n{counted}\n" in end
     begin = said[: said.index("It writes now:\n")]
     assert f"\n    {'   '.join(items)}"[:40] in begin
 

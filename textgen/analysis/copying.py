@@ -1,4 +1,4 @@
-"""What a text shares, character by character, with the training text."""
+"""What a text shares with the training text: character by character, or item by item."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from textgen.corpus.chunks import whole_lines
+from textgen.generation.items import items_of, known_items, write_items
+from textgen.generation.mixing import Part
 from textgen.generation.ngrams import NgramIndex
+from textgen.generation.writing import Asked
+from textgen.storage.run_folder import read_run_text
 from textgen.text.vocabulary import Vocabulary
 
 # Lengths of the n-grams whose share is measured, and training text searched at a time.
@@ -14,6 +18,8 @@ LENGTHS = (10, 20, 40)
 SEGMENT = 1 << 22
 # Shorter lines, such as "Exit." or the name of a speaker, are the same by chance.
 SHORTEST_LINE = 20
+ITEMS = 200  # items of a list that are written, and looked up in it where they have an end
+WARMTH = 0.8  # the temperature of what is searched for copies where the model's own is greedy
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,49 @@ def count_copied_lines(
     for piece in whole_lines(map(vocabulary.decode, segments)):
         copied |= wanted.intersection(map(str.strip, piece.split("\n")))
     return len(long), sum(line in copied for line in long)
+
+
+@dataclass(frozen=True)
+class CopiedItems:
+    """How many items that a model of a list writes stand in that list.
+
+    Attributes:
+        written: how many whole ones were written.
+        learned: how many of them are among those that it was trained on.
+        held_out: how many are among the hold-out, and not among those.
+    """
+
+    written: int
+    learned: int
+    held_out: int
+
+    def __str__(self) -> str:
+        return (
+            f"Of {self.written:,} items that it writes, {self.learned:,} are in the list that it "
+            f"learned, and {self.held_out:,} in its hold-out, which it has not seen."
+        )
+
+
+def count_copied_items(part: Part) -> CopiedItems | None:
+    """Let a model write items, and count those that are in its list.
+
+    Returns:
+        The counts; None where the model learned no list, or the list is not beside it.
+    """
+    text = None if items_of(part.model) is None else read_run_text(part.path, part.model)
+    if text is None:
+        return None
+    asked = Asked(None, "", (part.model.sampling.temperatures[0] or WARMTH,))
+    items = write_items(part, asked, seed=0, numbers=range(ITEMS))
+    written = [str(item) for item in items if item.whole]
+    learned, held = (
+        known_items(written, ids, part.model.vocabulary) for ids in (text.train, text.holdout)
+    )
+    return CopiedItems(
+        len(written),
+        sum(item in learned for item in written),
+        sum(item in held - learned for item in written),
+    )
 
 
 def line_at(train_ids: np.ndarray, place: int, vocabulary: Vocabulary) -> int | None:

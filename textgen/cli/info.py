@@ -12,11 +12,12 @@ import click
 
 from textgen.cli.options import complete_run
 from textgen.cli.tables import bpc, duration, file_size, table
-from textgen.cli.terminal import json_line, say, utf8_stdout
+from textgen.cli.terminal import json_line, one_blas_thread, say, utf8_stdout
 from textgen.errors import TextgenError
 from textgen.messages import bits, nats, printable, quoted, shown
 
 if TYPE_CHECKING:
+    from textgen.analysis.copying import CopiedItems
     from textgen.storage.model_file import Model
     from textgen.storage.provenance import Provenance
     from textgen.storage.run_folder import RunDirectory
@@ -49,13 +50,26 @@ def info(model: str | None, json: bool) -> None:
     path = find_model(model)
     loaded = load_model(path)
     baselines = with_xz(path, loaded)
+    copied = copied_items(path, loaded)
     if json:
-        say(json_line(facts(path, loaded, baselines)))
+        say(json_line(facts(path, loaded, baselines, copied)))
     else:
-        say("\n".join(description(path, loaded, baselines)))
+        say("\n".join(description(path, loaded, baselines, copied)))
 
 
-def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, Any]:
+def copied_items(path: Path, model: "Model") -> "CopiedItems | None":
+    """How many items that a model writes are in its list; None where it has none at hand."""
+    from textgen.analysis.copying import count_copied_items
+    from textgen.generation.mixing import Part
+    from textgen.generation.network import Network
+
+    one_blas_thread()
+    return count_copied_items(Part(path, model, Network(model.config, model.weights)))
+
+
+def facts(
+    path: Path, model: "Model", baselines: dict[str, float], copied: "CopiedItems | None"
+) -> dict[str, Any]:
     """All that is known of a model, as one JSON object."""
     from textgen.storage.provenance import Provenance
     from textgen.storage.run_folder import model_name
@@ -71,6 +85,7 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
         "vocabulary": len(model.vocabulary),
         "parameters": model.parameters,
         "baselines": baselines,
+        "copied_items": None if copied is None else asdict(copied),
         "characters": model.vocabulary.characters,
         "commonest": model.vocabulary.commonest,
         "architecture": asdict(model.config),
@@ -81,7 +96,9 @@ def facts(path: Path, model: "Model", baselines: dict[str, float]) -> dict[str, 
     }
 
 
-def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iterator[str]:
+def description(
+    path: Path, model: "Model", baselines: dict[str, float], copied: "CopiedItems | None"
+) -> Iterator[str]:
     """What a model is, for a person to read."""
     from textgen.analysis.baselines import sentences
     from textgen.storage.provenance import Provenance
@@ -99,7 +116,8 @@ def description(path: Path, model: "Model", baselines: dict[str, float]) -> Iter
     yield from table([*origin(model, provenance)], "<<")
     yield ""
     yield from losses(provenance, baselines)
-    if found := sentences(provenance):
+    found = sentences(provenance) + ([str(copied)] if copied else [])
+    if found:
         yield ""
         yield from found
     yield ""
@@ -154,6 +172,8 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
         yield "started from", printable(f"{base.name}{licence}, sha256 {base.sha256[:12]}")
     if provenance.licence is not None:
         yield "licence", printable(provenance.licence)
+    if provenance.items is not None:
+        yield "list", f"{provenance.items.items:,} items, one a line"
     yield "cleaning", cleaning(model)
     if provenance.train_characters is not None and provenance.holdout_characters is not None:
         yield (

@@ -69,6 +69,8 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
         )
     if note := overfitting(figures["train_loss"], figures["val_loss"]):
         yield note
+    if run.items is not None:
+        yield from copied(trained)
     yield (
         f"{figures['steps']:,} steps, {figures['parameters']:,} parameters, "
         f"{figures['chars_per_second']:,.0f} characters/s, {figures['seconds']:,.0f} s"
@@ -86,6 +88,15 @@ def written(trained: "Trained") -> list[str]:
         return []
     is_list = trained.run.items is not None
     return whole_lines(text, ITEMS if is_list else LINES, is_list)
+
+
+def copied(trained: "Trained") -> Iterator[str]:
+    """How many items that the best model writes are in its list, in a sentence."""
+    from textgen.analysis.copying import count_copied_items
+    from textgen.library.model import Model
+
+    if found := count_copied_items(Model(trained.directory.model).part()):
+        yield str(found)
 
 
 def in_words(trained: "Trained") -> str:

@@ -23,8 +23,9 @@ from textgen.text.vocabulary import Vocabulary
 BLOCK = 1 << 22  # ids searched at a time
 USUAL = 10  # items, where no number is asked for
 LONGER = 2  # an item that is so many times as long as the list's longest has no end
-# So many items are tried at most, and so many for each one that is asked for.
-TRIES, TRIES_EACH = 1000, 10
+# So many items are tried for each one that is asked for, and besides so many at most, of so many
+# characters at most.
+TRIES_EACH, TRIES, TRIED = 10, 1000, 200_000
 AT_ONCE = 1000  # items tried at a time, and at least
 FEWEST = 20
 
@@ -86,8 +87,8 @@ class Item:
 
     @property
     def whole(self) -> bool:
-        """Whether it has an end."""
-        return self.sample.stopped_by == "stop"
+        """Whether it has an end, and is not blank."""
+        return self.sample.stopped_by == "stop" and bool(str(self).strip())
 
     def __str__(self) -> str:
         return self.begin + self.text
@@ -107,7 +108,7 @@ class Items:
         found: how many were written so far.
         known: how many were left out as items of the list.
         repeated: how many as repeats.
-        endless: how many because they had no end.
+        endless: how many because they had no end, or were blank.
 
     Raises:
         TextgenError: the model learned no list, or it is not at hand, or an option cannot be used.
@@ -129,6 +130,7 @@ class Items:
                 f"--new needs the list that {name} learned: it is too long to be kept in the "
                 "model, and there is no matching text.ids beside it."
             )
+        self._longest = LONGER * kept.longest
         self._part, self._asked, self._count, self._new = part, asked, count, new
         prompt = make_prompt(part.model, asked.prompt, asked.on_unknown).text
         self._begin = prompt.rpartition("\n")[2]
@@ -138,7 +140,7 @@ class Items:
     def __iter__(self) -> Iterator[Item]:
         """Write until all are found, or so many were tried that the rest cannot be hoped for."""
         tried, written = 0, set[str]()
-        most = TRIES + TRIES_EACH * self._count
+        most = TRIES_EACH * self._count + min(TRIES, TRIED // self._longest)
         while self.found < self._count and tried < most:
             missing = self._count - self.found
             number = min(max(missing, FEWEST) if tried else missing, AT_ONCE, most - tried)
@@ -156,7 +158,7 @@ class Items:
     def _wanted(self, item: Item, known: set[str], written: set[str]) -> bool:
         """Whether an item is to be written; else it is counted by the reason."""
         text = str(item)
-        if not item.whole or not text.strip():
+        if not item.whole:
             self.endless += 1
         elif text in known:
             self.known += 1

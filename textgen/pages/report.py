@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 
 from textgen.analysis.baselines import sentences
-from textgen.analysis.copying import SHORTEST_LINE, count_copied_lines, line_at, measure_copying
+from textgen.analysis.copying import (
+    SHORTEST_LINE,
+    WARMTH,
+    count_copied_items,
+    count_copied_lines,
+    line_at,
+    measure_copying,
+)
 from textgen.analysis.inspection import inspect
 from textgen.analysis.neurons import tied_neurons
+from textgen.generation.mixing import Part
 from textgen.generation.network import Network
 from textgen.generation.sampling import Sample, Settings, whole_texts
 from textgen.messages import bits, note, quoted, shown, visible
@@ -30,7 +38,6 @@ GUESSES = 5
 # Characters in which neurons are followed; windows cost seq_length steps each.
 FOLLOWED = {"every": 20_000, "last": 2_000}
 WRITTEN = (4, 1000)  # texts, and characters each, that are searched for copies
-WARMTH = 0.8  # their temperature where the model's own is greedy
 SAMPLES = 500  # that are shown at most,
 SAMPLE_LIMIT = 4000  # and characters of each
 MAX_LOG = 1 << 22  # bytes of log.csv
@@ -147,6 +154,7 @@ def report_page(path: Path, model: Model, output: Path) -> str:
         evaluations=read_samples(run.samples, history),
         corpus=corpus_facts(text, model.vocabulary) if text else None,
         shared=shared_texts(network, model, text) if text else [],
+        copied_items=count_copied_items(Part(path, model, network)),
         written=WRITTEN[0] * WRITTEN[1],
         temperature=warmth(model),
         shortest_line=SHORTEST_LINE,

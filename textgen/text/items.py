@@ -72,7 +72,7 @@ class Arranged:
 def arrange(path: Path, vocabulary: Vocabulary, split: float, most: int, seed: int) -> Arranged:
     """Drop blank lines from a list and shuffle its items.
 
-    Memory grows with the number of items, by about 30 bytes each, not with their length.
+    Memory grows with the number of items, by about 40 bytes each, not with their length.
 
     Args:
         path: the file of its ids; it is replaced.
@@ -214,7 +214,7 @@ def _packed(hashes: Iterable[int]) -> str:
 class Items:
     """The items of a list, which come in another order in each pass.
 
-    It keeps 20 bytes for each item, and twice as many for a moment when a pass begins.
+    It keeps 20 bytes for each item, and 36 for a moment when a pass begins.
 
     Args:
         ids: the training text (characters,), which ends with a newline; a memory map will do.
