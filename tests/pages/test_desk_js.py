@@ -414,8 +414,11 @@ def test_the_bars_are_about_the_cursor(desk: Tab) -> None:
     for text in ("The", " wood was", " d"):
         desk.type(text)
         desk.until(shown(desk.run(VALUE)))
-    desk.run("document.getElementById('text').setSelectionRange(0, 0)")
-    desk.until(shown(""))
+    desk.type(STORY[:3000])  # far from what was read
+    desk.until(shown(desk.run(VALUE)))
+    for place in (0, 700, 3000):
+        desk.run(f"document.getElementById('text').setSelectionRange({place}, {place})")
+        desk.until(shown(desk.run(VALUE)[:place]))
 
 
 def test_the_text_is_coloured_by_surprise(desk: Tab) -> None:

@@ -120,6 +120,19 @@ def test_a_text_that_was_changed_is_read_as_if_it_were_new(targets: str) -> None
             assert engine.call(f"Array.from(reader{old})") == engine.call(f"Array.from({new})")
 
 
+@pytest.mark.parametrize("targets", ["every", "last"])
+@pytest.mark.parametrize("end", [0, 5, 127, 128, 200, 300])
+def test_reading_on_from_a_place_in_a_text(targets: str, end: int) -> None:
+    model = calm_model(ModelConfig(units=(8,), seq_length=10, targets=targets))
+    engine = Engine(model, pack(model.weights, 8))
+    reader = f"reading({json.dumps(STORY[:300])})"
+    fresh = f"alphabet.encode({json.dumps(STORY[: end + 20])}).ids"
+    fork = f"((fork) => {{ {fresh}.slice({end}).forEach((id) => fork.push(id)); return fork; }})"
+    begun = f"((fresh) => {{ {fresh}.forEach((id) => fresh.push(id)); return fresh; }})"
+    found = engine.call(f"Array.from({fork}({reader}.fork({end})).logits())")
+    assert found == engine.call(f"Array.from({begun}(new Reader(network)).logits())")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_continuation_ends_where_its_unit_first_ends(unit: str) -> None:
     model = ending_model()

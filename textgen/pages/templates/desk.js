@@ -102,7 +102,11 @@ function restore() {
 
 // What it thinks.
 
-/** @type {{text: string, lengths: number[], bits: ArrayLike<number>}} */
+/**
+ * What the pieces of a text cost, by their lengths.
+ * @typedef {{lengths: number[], bits: ArrayLike<number>}} Costs
+ */
+/** @type {{text: string} & Costs} */
 let measured = { text: "", lengths: [], bits: [] };
 const rows = [...part("bars").children].map((row) =>
   ["name", "bar", "chance"].map((name) => /** @type {HTMLElement} */ (row.querySelector(`.${name}`))),
@@ -116,33 +120,39 @@ function look() {
   const value = text.value;
   const caret = text.selectionEnd;
   const after = colours.checked ? value.slice(caret) : null;
-  const { job, answer } = ask("look", { before: value.slice(0, caret), after }, thoughts);
-  looking = job;
-  answer.then((whole) => {
-    thoughts(whole);
-    if (!whole.lengths || after === null || text.value !== value) return;
-    measured = { text: value, lengths: whole.lengths, bits: whole.bits };
+  /** @param {{next?: [string, number][], unknown?: string[], costs?: Costs}} seen */
+  const see = ({ next, unknown, costs }) => {
+    if (next) expect(next);
+    if (unknown) passOver(unknown);
+    if (!costs || text.value !== value) return;
+    measured = { text: value, ...costs };
     paint();
-  }, fail);
+  };
+  const { job, answer } = ask("look", { before: value.slice(0, caret), after }, see);
+  looking = job;
+  answer.then(see, fail);
 }
 
-/** @param {{next?: [string, number][], unknown?: string[]}} seen */
-function thoughts(seen) {
-  if (!seen.next) return;
+/** @param {[string, number][]} next the likeliest characters and their chances */
+function expect(next) {
   rows.forEach((row, place) => {
-    const [character, chance] = seen.next?.[place] ?? ["", 0];
+    const [character, chance] = next[place] ?? ["", 0];
     const [name, bar, percent] = row;
     name.textContent = NAMES[character] || character;
     name.classList.toggle("named", character in NAMES);
     bar.style.transform = `scaleX(${chance})`;
     percent.textContent = character ? `${(100 * chance).toFixed(chance < 0.1 ? 1 : 0)} %` : "";
   });
-  const unknown = (seen.unknown || []).slice(0, 6).join(" ");
-  if (unknown) say(`It passes over what it does not know: ${unknown}`);
-  else if (passedOver) say("");
-  passedOver = unknown;
 }
+
 let passedOver = "";
+/** @param {string[]} unknown characters */
+function passOver(unknown) {
+  const shown = unknown.slice(0, 6).join(" ");
+  if (shown) say(`It passes over what it does not know: ${shown}`);
+  else if (passedOver) say("");
+  passedOver = shown;
+}
 
 /** Colour the text by surprise, as far as it was measured. */
 function paint() {
@@ -245,6 +255,7 @@ function settings() {
 function offerThree() {
   stopWriting();
   offerNothing();
+  cancel(looking); // it would come first, and colouring a long text takes long
   now = { text: text.value, caret: text.selectionEnd }; // selectionchange may come later
   say("Writing three continuations …");
   const values = { ...settings(), unit: unit.value, count: choices.length };
@@ -257,6 +268,7 @@ function offerThree() {
     offer(texts);
     if (document.activeElement === text && offerByKey) choices[0].focus();
     offerByKey = false;
+    look();
   }, fail);
 }
 
@@ -346,6 +358,7 @@ text.addEventListener("input", () => {
   future = [];
   now = { text: text.value, caret: text.selectionEnd };
   paint();
+  if (now.caret === now.text.length) sheet.scrollTop = sheet.scrollHeight;
   changed();
 });
 text.addEventListener("beforeinput", (event) => {

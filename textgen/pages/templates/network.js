@@ -281,13 +281,22 @@ class Reader {
   }
 
   /**
-   * Forget what differs from another text.
+   * How many characters of another text are read already.
    * @param {number[]} ids
-   * @returns {number} how many of its characters are read already
    */
-  keep(ids) {
+  same(ids) {
     let same = 0;
     while (same < ids.length && ids[same] === this.ids[same]) same++;
+    return same;
+  }
+
+  /**
+   * Forget what differs from another text.
+   * @param {number[]} ids
+   * @returns {number} how many of its characters need not be read any more
+   */
+  keep(ids) {
+    const same = this.same(ids);
     if (same < this.ids.length) {
       const place = this.windowed ? same : KEPT * Math.floor(same / KEPT);
       this.kept.length = Math.floor(place / KEPT) + 1;
@@ -347,13 +356,19 @@ class Reader {
     return this.bits[place];
   }
 
-  /** Another reader of the same text, whose beginning is not kept. */
-  fork() {
+  /**
+   * Another reader of the same text or of its beginning, to read on only: it cannot go back.
+   * @param {number} end
+   */
+  fork(end = this.ids.length) {
     const copy = new Reader(this.network);
-    copy.ids = this.windowed ? this.ids.slice(-this.network.config.seq_length) : this.ids.slice(-1);
+    const whole = end === this.ids.length;
+    const place = this.windowed || whole ? end : KEPT * Math.floor(end / KEPT);
+    copy.ids = this.ids.slice(Math.max(0, place - (this.windowed ? this.network.config.seq_length : 1)), place);
     copy.bits = copy.ids.map(() => NaN);
-    copy.state = copyState(this.state);
-    copy.scores = this.scores;
+    copy.state = copyState(whole || this.windowed ? this.state : this.kept[place / KEPT]);
+    copy.scores = whole ? this.scores : null;
+    for (const id of this.ids.slice(place, end)) copy.push(id);
     return copy;
   }
 }
@@ -510,6 +525,14 @@ class Alphabet {
     if (this.model.config.targets === "every") return ids.length ? ids : this.before;
     const missing = Math.max(0, this.model.config.seq_length - ids.length);
     return missing ? [...this.before.slice(-missing), ...ids] : ids;
+  }
+
+  /**
+   * The same for what stands on the desk: a line of a list comes after another.
+   * @param {number[]} ids
+   */
+  onDesk(ids) {
+    return this.model.most.item ? [...this.before, ...ids] : this.prompt(ids);
   }
 }
 

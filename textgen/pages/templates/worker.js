@@ -3,6 +3,10 @@
 // Milliseconds of work between two looks at what has come in.
 const SLICE = 16;
 const NEXT = 8;
+// Of a longer text that has not been read yet, only the end is read before an answer.
+const FAR = 500;
+// Milliseconds between two reports on the colours of a text.
+const PATIENCE = 300;
 // Another try for a continuation that equals one of the others.
 const TRIES = 12;
 // Items that are tried at most.
@@ -16,6 +20,9 @@ let network;
 let desk; // reads what stands on the desk
 /** @type {Uint32Array} */
 let known; // hashes of the items that the model learned
+/** @type {Reader | null} */
+let near = null; // reads what stands on the desk from a place on,
+let nearStart = 0; // this one
 /** @type {Promise<void>} */
 let deskIsFree = Promise.resolve();
 /** @type {Set<number>} */
@@ -49,6 +56,27 @@ async function read(reader, ids, job) {
     reader.push(ids[place]);
     await breathe();
   }
+}
+
+/**
+ * A reader that has read a text, or of a long one at least the end.
+ * @param {number[]} ids
+ * @param {number} job which can be stopped
+ */
+async function readerOf(ids, job) {
+  const unread = ids.length - desk.same(ids);
+  if (unread === 0 && ids.length < desk.ids.length) return desk.fork(ids.length);
+  if (unread <= FAR || desk.windowed) {
+    await read(desk, ids, job);
+    return desk;
+  }
+  const end = ids.slice(nearStart);
+  if (!near || end.length < FAR || end.length - near.same(end) > FAR) {
+    nearStart = ids.length - FAR;
+    near = new Reader(network);
+  }
+  await read(near, ids.slice(nearStart), job);
+  return near;
 }
 
 /**
@@ -90,27 +118,37 @@ function ranked(logits) {
 }
 
 /**
- * What each piece of the text cost, the latest first where that takes long.
+ * Read a text to find what each piece of it costs; reports on that meanwhile.
  * @param {number} job
  * @param {Encoded} encoded
  */
 async function measure(job, encoded) {
-  const bits = new Float32Array(encoded.counts.length).fill(NaN);
-  let end = desk.ids.length;
+  const ids = alphabet.onDesk(encoded.ids);
+  const first = ids.length - encoded.ids.length; // after what is read before the text
+  const found = () => {
+    let place = first;
+    const bits = Float32Array.from(encoded.counts, (count) => {
+      let sum = count ? 0 : NaN;
+      for (let k = 0; k < count; k++) sum += desk.bits[place++] ?? NaN;
+      return sum;
+    });
+    return { lengths: encoded.lengths, bits };
+  };
   let reported = performance.now();
-  for (let piece = bits.length - 1; piece >= 0; piece--) {
-    if (stopped.has(job)) break;
-    const start = end - encoded.counts[piece];
-    if (start < end) bits[piece] = 0;
-    for (let place = start; place < end; place++) bits[piece] += desk.costAt(place);
-    end = start;
-    if (performance.now() - reported > 300) {
-      postMessage({ job, bits: bits.slice() });
+  const goOn = async () => {
+    if (performance.now() - reported > PATIENCE) {
+      postMessage({ job, costs: found() });
       reported = performance.now();
     }
     await breathe();
+    return !stopped.has(job);
+  };
+  for (let place = desk.keep(ids); place < ids.length && (await goOn()); place++) desk.push(ids[place]);
+  if (desk.windowed) {
+    // The latest first: each costs a whole window.
+    for (let place = ids.length - 1; place >= first && (await goOn()); place--) desk.costAt(place);
   }
-  return bits;
+  return found();
 }
 
 /** @param {string} encoded in base64 */
@@ -148,24 +186,21 @@ const JOBS = {
   /** What the model thinks: at the cursor, and of the whole text where its colours are shown. */
   look: alone(async ({ job, before, after }) => {
     const encoded = alphabet.encode(before);
-    await read(desk, alphabet.prompt(encoded.ids), job);
+    const reader = await readerOf(alphabet.onDesk(encoded.ids), job);
     if (stopped.has(job)) return {};
-    const next = ranked(desk.logits()).slice(0, NEXT);
-    const made = { next, unknown: encoded.unknown, lengths: [0], bits: new Float32Array(0) };
-    if (after === null) return made;
-    postMessage({ job, next, unknown: encoded.unknown });
-    const whole = alphabet.encode(before + after);
-    await read(desk, alphabet.prompt(whole.ids), job);
-    return { ...made, lengths: whole.lengths, bits: await measure(job, whole) };
+    const seen = { next: ranked(reader.logits()).slice(0, NEXT), unknown: encoded.unknown };
+    if (after === null) return seen;
+    postMessage({ job, ...seen });
+    return { costs: await measure(job, alphabet.encode(before + after)) };
   }),
 
   /** Three continuations, or whatever number. */
   offer: alone(async ({ job, before, temperature, seed, unit, count }) => {
-    await read(desk, alphabet.prompt(alphabet.encode(before).ids), job);
+    const reader = await readerOf(alphabet.onDesk(alphabet.encode(before).ids), job);
     let tries = 0;
     /** @param {number} index */
     const begin = (index) =>
-      new Continuation(alphabet, desk.fork(), temperature, randomNumbers(seed, index), unit, 0);
+      new Continuation(alphabet, reader.fork(), temperature, randomNumbers(seed, index), unit, 0);
     const growing = Array.from({ length: count }, (_, index) => begin(index));
     const texts = await write(job, growing, () =>
       tries < TRIES ? begin(count + tries++) : null,
@@ -173,11 +208,11 @@ const JOBS = {
     return { texts: texts.filter((text, place) => texts.indexOf(text) === place) };
   }),
 
-  /** One text without an end. The desk reads it as it is written. */
+  /** One text without an end. The desk has read what was written. */
   writeOn: alone(async ({ job, before, temperature, seed }) => {
-    await read(desk, alphabet.prompt(alphabet.encode(before).ids), job);
+    const reader = await readerOf(alphabet.onDesk(alphabet.encode(before).ids), job);
     const random = randomNumbers(seed, 0);
-    const text = new Continuation(alphabet, desk, temperature, random, "", Infinity);
+    const text = new Continuation(alphabet, reader, temperature, random, "", Infinity);
     return { texts: await write(job, [text]) };
   }),
 
@@ -189,7 +224,7 @@ const JOBS = {
     const onDesk = before.split("\n");
     const begin = onDesk.pop() ?? "";
     const start = new Reader(network);
-    await read(start, [...alphabet.before, ...alphabet.encode(begin).ids], job);
+    await read(start, alphabet.onDesk(alphabet.encode(begin).ids), job);
     const had = new Set(onDesk);
     /** @type {string[]} */
     const found = [];
