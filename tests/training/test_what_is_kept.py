@@ -1,5 +1,6 @@
 """What a run keeps when files of it are missing, and when it is stopped at a bad moment."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from support.training import train
 from textgen.errors import TextgenError
 from textgen.messages import notes_to
 from textgen.storage.model_file import load_model, write_model
+from textgen.storage.provenance import Provenance
+from textgen.storage.run import read_run, write_run
 from textgen.storage.run_folder import RunDirectory
-from textgen.storage.state import previous_path
+from textgen.storage.state import previous_path, read_state, write_state
 from textgen.training.callbacks import MOST_LOG, Log
 from textgen.training.model import keras_archive
 from textgen.training.progress import MAX_LOG, Progress
@@ -55,6 +58,17 @@ def test_a_run_without_its_state_is_not_begun_again(tmp_path: Path, story: str) 
     assert (run.model.read_bytes(), run.log.read_bytes()) == before
 
 
+def test_a_text_that_was_mostly_never_written_is_refused_at_once(
+    tmp_path: Path, story: str
+) -> None:
+    """To read all of it would take minutes."""
+    run = train(tmp_path, "x", story[:4000], **TINY).directory
+    write_run(run.settings, replace(read_run(run.settings), characters=1 << 40, parts=()))
+    os.truncate(run.text, 1 << 40)
+    with pytest.raises(TextgenError, match=r"text\.ids is not the text"):
+        train(tmp_path, "x", None)
+
+
 def test_a_run_that_was_stopped_before_its_first_state_begins_again(
     tmp_path: Path, story: str
 ) -> None:
@@ -86,6 +100,22 @@ def test_the_model_of_a_finished_run_is_written_again(tmp_path: Path, story: str
     again = load_model(run.model)
     assert all((again.weights[name] == array).all() for name, array in before.weights.items())
     assert again.provenance["val_loss"] == before.provenance["val_loss"]
+
+
+def test_the_losses_of_a_run_whose_best_model_was_lost_are_those_of_its_model(
+    tmp_path: Path, story: str
+) -> None:
+    """The last one takes its place, now and when the run is opened once more."""
+    trained = train(tmp_path, "x", story[:4000], **TINY)
+    run = trained.directory
+    meta, arrays = read_state(run.state)
+    write_state(run.state, meta | {"best": 0.5, "best_train_loss": 0.4, "waited": 1}, arrays)
+    run.model.unlink()
+    for _ in range(2):
+        progress = train(tmp_path, "x", None).progress
+        provenance = Provenance.read(load_model(run.model).provenance)
+        assert progress.best == provenance.val_loss == trained.progress.val_loss
+        assert progress.best_train_loss == provenance.train_loss == trained.progress.train_loss
 
 
 def test_a_log_of_very_many_evaluations_is_thinned(tmp_path: Path) -> None:

@@ -60,11 +60,16 @@ class KeepBest(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Look what is kept; if the model is lost, keep the one that was measured last."""
-        self._kept = loss_of(self._path)
+        self._kept, train_loss = losses_of(self._path)
         progress = self._progress
         if self._kept is None and progress.evaluations and not progress.loss_steps:
             self._write()
+            train_loss = progress.train_loss
             note(f"No good {self._path.name} was there: it is now that of the last evaluation.")
+        kept, best = self._kept, progress.best
+        if best is not None and kept is not None and train_loss is not None and kept > best:
+            # The best model is lost; what is reported is of the file.
+            progress.best, progress.best_train_loss = kept, train_loss
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the model if it is the best."""
@@ -210,12 +215,13 @@ class SaveState(keras.callbacks.Callback):
         self._stop.saved = time.monotonic()
 
 
-def loss_of(path: Path) -> float | None:
-    """The hold-out loss of a model file, nats a character; None if there is no good file."""
+def losses_of(path: Path) -> tuple[float | None, float | None]:
+    """The hold-out and the training loss of a model file; None where none can be read."""
     try:
-        return Provenance.read(load_model(path).provenance).val_loss
+        provenance = Provenance.read(load_model(path).provenance)
     except TextgenError:
-        return None
+        return None, None
+    return provenance.val_loss, provenance.train_loss
 
 
 def thinned(log: str) -> str:

@@ -1,6 +1,7 @@
 """Whether a run that is continued still has its text."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from textgen.storage.run_folder import RunDirectory
 from textgen.text.encoding import open_ids
 
 BLOCK = 1 << 20  # ids that are checked at a time
+LARGE = 1 << 30  # bytes; to hash more takes many seconds
 
 
 def check_same_text(chunks: Iterable[str], run: Run, directory: RunDirectory) -> None:
@@ -34,6 +36,7 @@ def check_ids(run: Run, directory: RunDirectory) -> None:
     try:
         size = path.stat().st_size
         good = size == run.characters * run.vocabulary.dtype.itemsize
+        good = good and not (size > LARGE and has_hole(path))
         good = good and text_sha256(path, run) == (run.ids_sha256 or run.sha256)
     except OSError as error:
         raise TextgenError(
@@ -45,6 +48,14 @@ def check_ids(run: Run, directory: RunDirectory) -> None:
             f"{shown(path)} is not the text that this run was started with. "
             "Train it again with --overwrite."
         )
+
+
+def has_hole(path: Path) -> bool:
+    """Whether a file has a part that nobody wrote; False where the system cannot say."""
+    if not hasattr(os, "SEEK_HOLE"):
+        return False
+    with path.open("rb") as file:
+        return os.lseek(file.fileno(), 0, os.SEEK_HOLE) < os.fstat(file.fileno()).st_size
 
 
 def text_sha256(path: Path, run: Run) -> str | None:
