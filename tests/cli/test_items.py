@@ -113,7 +113,10 @@ def test_copies_among_200_items_are_counted(invoke: Command, tmp_path: Path, tar
     text = read_run_text(run.model, model)
     assert text is not None
     learned, held = (model.vocabulary.decode(ids).split("\n") for ids in (text.train, text.holdout))
-    known = json.loads(invoke("info", "names", "--json").stdout)["copied_items"]
+    facts = json.loads(invoke("info", "names", "--json").stdout)
+    assert facts["items"] == {"count": 14, "longest": 3}
+    assert "items" not in facts["provenance"]
+    known = facts["copied_items"]
     options = ("--items", "200", "--seed", "0", "--json")
     lines = [json.loads(line) for line in invoke("sample", "names", *options).stdout.splitlines()]
     written = [line["text"] for line in lines if line["index"] < 200]

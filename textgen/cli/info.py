@@ -75,6 +75,7 @@ def facts(
     from textgen.storage.run_folder import model_name
 
     provenance = Provenance.read(model.provenance)
+    items = provenance.items
     return {
         "name": model_name(path),
         "file": str(path),
@@ -92,7 +93,9 @@ def facts(
         "cleaning": asdict(model.cleaning),
         "sampling": asdict(model.sampling),
         "default_prompt": model.default_prompt,
-        "provenance": model.provenance,
+        "items": None if items is None else {"count": items.items, "longest": items.longest},
+        # Without the hashes of a list, which may be 50,000.
+        "provenance": {k: v for k, v in model.provenance.items() if k != "items"},
     }
 
 
