@@ -159,7 +159,7 @@ class TrainConfig:
     )
     validation_split: float = setting(
         0.1,
-        "Share of the text to hold out, from its end; of a list, random items.",
+        "Share of each text to hold out, from its end; of a list, random items.",
         LEAST_SPLIT,
         1 - LEAST_SPLIT,
     )

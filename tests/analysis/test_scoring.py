@@ -11,7 +11,6 @@ import pytest
 from textgen.analysis.scoring import (
     LOGITS,
     ROWS,
-    UNKNOWN_BITS,
     along,
     costs,
     gather,
@@ -23,7 +22,7 @@ from textgen.analysis.scoring import (
 from textgen.config import ModelConfig
 from textgen.generation.network import Network
 from textgen.text.batches import PIECE
-from textgen.text.vocabulary import Vocabulary
+from textgen.text.vocabulary import UNKNOWN_BITS, Vocabulary
 
 TEXT = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")[:5000]
 VOCABULARY = Vocabulary("".join(sorted(set(TEXT))))

@@ -221,6 +221,8 @@ HOSTILE_RUNS: dict[str, tuple[Callable[[Path], object], str]] = {
         "its hold-out is 10",
     ),
     "nothing held out of its parts": (change_run(parts__0__holdout=0), "must have at least"),
+    "a negative number of unknown characters": (change_run(unknown=-1), "unknown is -1"),
+    "more unknown characters than are read": (change_run(unknown=10**9), "unknown is 1000000000"),
     "list without line breaks": (
         change_run(items={"items": 2, "longest": 1, "hashes": ""}),
         "text.ids is no list",

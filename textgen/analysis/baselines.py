@@ -11,7 +11,7 @@ from textgen.messages import bits
 from textgen.storage.model_file import Model
 from textgen.storage.provenance import Provenance
 from textgen.storage.run_folder import read_run_text
-from textgen.text.vocabulary import Vocabulary
+from textgen.text.vocabulary import UNKNOWN_BITS, Vocabulary
 
 MAX_ORDER = 6
 # Beyond these a sample is taken, so that time (a second or two) and memory stay bounded.
@@ -197,7 +197,14 @@ def with_xz(path: Path, model: Model) -> dict[str, float]:
     text = read_run_text(path, model)
     if text is None or "xz" in known:
         return known
-    return {**known, "xz": xz_of_ids(text.train, text.holdout, model.vocabulary)}
+    xz = xz_of_ids(text.train, text.holdout, model.vocabulary)
+    unknown = Provenance.read(model.provenance).unknown
+    return {**known, "xz": with_unknown(xz, len(text.holdout), unknown)}
+
+
+def with_unknown(bits: float, known: int, unknown: int) -> float:
+    """Bits per character of a hold-out with so many more characters, which nothing can know."""
+    return (bits * known + UNKNOWN_BITS * unknown) / (known + unknown)
 
 
 def sample_note(train_characters: int | None, holdout_characters: int | None) -> str:

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from textgen.analysis.scoring import ROWS, UNKNOWN_BITS, along, costs, gather, holdout_measure
+from textgen.analysis.scoring import ROWS, along, costs, gather, holdout_measure
 from textgen.config import ModelConfig
 from textgen.errors import TextgenError
 from textgen.generation.network import Network, State
 from textgen.text.batches import PIECE, holdout_batches
-from textgen.text.vocabulary import Vocabulary
+from textgen.text.vocabulary import UNKNOWN_BITS, Vocabulary
 
 # Characters inspected at a time.
 BLOCK = 16 * PIECE

@@ -14,14 +14,11 @@ from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import bits, nats
 from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
-from textgen.text.vocabulary import MOST_CHARACTERS, Vocabulary
+from textgen.text.vocabulary import MOST_CHARACTERS, UNKNOWN_BITS, Vocabulary
 
 # Makes of logits (n, vocabulary) and targets (n,) an array (n,).
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-# What an unknown character costs, so that models with different vocabularies compare:
-# enough bits to name any code point.
-UNKNOWN_BITS = 21.0
 ROWS = 64  # pieces that one core runs at a time
 # Characters scored at a time: with what is left of the block before, work for four cores.
 BLOCK = (4 * ROWS - 2) * PIECE

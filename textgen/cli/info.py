@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from textgen.errors import TextgenError
 from textgen.messages import bits, nats, printable, quoted, shown
 
 if TYPE_CHECKING:
+    from textgen.analysis.by_text import TextBits
     from textgen.analysis.copying import CopiedItems
     from textgen.storage.model_file import Model
     from textgen.storage.provenance import Provenance
@@ -36,6 +37,7 @@ def info(model: str | None, json: bool) -> None:
     """
     utf8_stdout()
     from textgen.analysis.baselines import with_xz
+    from textgen.analysis.by_text import bits_by_text
     from textgen.storage.model_file import load_model
     from textgen.storage.run_folder import find_model, runs
 
@@ -49,12 +51,12 @@ def info(model: str | None, json: bool) -> None:
         return
     path = find_model(model)
     loaded = load_model(path)
-    baselines = with_xz(path, loaded)
+    baselines, texts = with_xz(path, loaded), bits_by_text(path, loaded)
     copied = copied_items(path, loaded)
     if json:
-        say(json_line(facts(path, loaded, baselines, copied)))
+        say(json_line(facts(path, loaded, baselines, copied, texts)))
     else:
-        say("\n".join(description(path, loaded, baselines, copied)))
+        say("\n".join(description(path, loaded, baselines, copied, texts)))
 
 
 def copied_items(path: Path, model: "Model") -> "CopiedItems | None":
@@ -68,7 +70,11 @@ def copied_items(path: Path, model: "Model") -> "CopiedItems | None":
 
 
 def facts(
-    path: Path, model: "Model", baselines: dict[str, float], copied: "CopiedItems | None"
+    path: Path,
+    model: "Model",
+    baselines: dict[str, float],
+    copied: "CopiedItems | None",
+    texts: "Sequence[TextBits]",
 ) -> dict[str, Any]:
     """All that is known of a model, as one JSON object."""
     from textgen.storage.provenance import Provenance
@@ -87,6 +93,7 @@ def facts(
         "parameters": model.parameters,
         "baselines": baselines,
         "copied_items": None if copied is None else asdict(copied),
+        "texts": [asdict(text) for text in texts],
         "characters": model.vocabulary.characters,
         "commonest": model.vocabulary.commonest,
         "architecture": asdict(model.config),
@@ -100,7 +107,11 @@ def facts(
 
 
 def description(
-    path: Path, model: "Model", baselines: dict[str, float], copied: "CopiedItems | None"
+    path: Path,
+    model: "Model",
+    baselines: dict[str, float],
+    copied: "CopiedItems | None",
+    texts: "Sequence[TextBits]",
 ) -> Iterator[str]:
     """What a model is, for a person to read."""
     from textgen.analysis.baselines import sentences
@@ -119,6 +130,9 @@ def description(
     yield from table([*origin(model, provenance)], "<<")
     yield ""
     yield from losses(provenance, baselines)
+    if texts:
+        yield ""
+        yield from table([("text", "characters", "held out", "bits"), *map(row_of, texts)], "<>>>")
     found = sentences(provenance) + ([str(copied)] if copied else [])
     if found:
         yield ""
@@ -182,7 +196,8 @@ def origin(model: "Model", provenance: "Provenance") -> Iterator[tuple[str, str]
         yield (
             "split",
             f"{provenance.train_characters:,} characters for training, "
-            f"{provenance.holdout_characters:,} held out",
+            f"{provenance.holdout_characters:,} held out"
+            + (f", and {provenance.unknown:,} unknown ones" if provenance.unknown else ""),
         )
     if provenance.preset is not None:
         yield "preset", printable(provenance.preset)
@@ -208,6 +223,12 @@ def losses(provenance: "Provenance", baselines: dict[str, float]) -> list[str]:
         for name, cost in baselines.items()
     ]
     return table(rows, "<>>")
+
+
+def row_of(text: "TextBits") -> tuple[str, ...]:
+    """A text in the table of how well each was learned."""
+    name, counts = printable(text.name), (text.characters, text.holdout)
+    return name, *(f"{count:,}" for count in counts), bpc(text.bpc).strip()
 
 
 def cleaning(model: "Model") -> str:

@@ -104,7 +104,7 @@ def inspect(
     loaded = load_model(path)
     watched = Neuron.parse(neuron, loaded.config) if neuron else None
     network = Network(loaded.config, dict(loaded.weights))
-    chunks = open_sources([file], loaded.cleaning, encoding, keep_boilerplate)
+    chunks: Iterator[str] = open_sources([file], loaded.cleaning, encoding, keep_boilerplate)
     if html:
         chunks = first_characters(chunks, PAGE_LIMIT)
     guesses = GUESSES if html else top or 0

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from textgen.cli.bar import whole_lines
-from textgen.messages import bits, quoted, shown
+from textgen.cli.tables import bpc
+from textgen.messages import bits, printable, quoted, shown
 
 if TYPE_CHECKING:
+    from textgen.analysis.by_text import TextBits
     from textgen.training.session import Trained
 
 # A last hold-out loss above the best one by this factor is no chance.
@@ -34,14 +36,24 @@ def summary(trained: "Trained") -> dict[str, Any]:
         "chars_per_second": round(progress.chars_per_second, 1),
         "baselines": run.baselines,
         "bases": [asdict(base) for base in run.bases],
+        "texts": [asdict(text) for text in texts_of(trained)],
     }
 
 
-def summary_lines(trained: "Trained") -> Iterator[str]:
-    """The summary for a person."""
+def texts_of(trained: "Trained") -> "list[TextBits]":
+    """How well each of several texts was learned."""
+    from textgen.analysis.by_text import bits_by_text
+    from textgen.storage.model_file import load_model
+
+    path = trained.directory.model
+    return bits_by_text(path, load_model(path)) if len(trained.run.parts) > 1 else []
+
+
+def summary_lines(trained: "Trained", figures: dict[str, Any]) -> Iterator[str]:
+    """The summary for a person, from that for a program."""
     from textgen.analysis.baselines import overfitting, sample_note, verdict
 
-    run, progress, figures = trained.run, trained.progress, summary(trained)
+    run, progress = trained.run, trained.progress
     if lines := written(trained):
         yield from ["", "It writes now:", *(f"    {line}" for line in lines)]
         yield f"More of it, from each evaluation: {shown(trained.directory.samples)}"
@@ -54,6 +66,9 @@ def summary_lines(trained: "Trained") -> Iterator[str]:
     simple = ", ".join(f"{name} {value:.3f}" for name, value in run.baselines.items())
     yield f"simpler models: {simple} bits"
     yield verdict(figures["val_bpc"], run.baselines)
+    for text in figures["texts"]:
+        cost = "too little of it" if text["bpc"] is None else f"{bpc(text['bpc'])} bits a character"
+        yield f"held out of {printable(text['name'])}: {cost}"
     if run.bases:
         yield (
             f"It started from {shown(run.bases[0].name)}: on what that model was trained on, the "

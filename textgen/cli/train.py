@@ -45,6 +45,12 @@ STARTED = time.monotonic() - time.process_time()
     metavar="MODEL",
     help="Start from a model, a run or a file, and keep its network; none for nothing.",
 )
+@click.option(
+    "--holdout",
+    envvar="TEXTGEN_TRAIN_HOLDOUT",
+    metavar="SOURCE",
+    help="Hold out this text, and train on all of SOURCE.  [default: the end of each text]",
+)
 @setting_options(
     *("cell", "units", "dropout", "input_dropout", "weight_dropout", "seq_length", "step"),
     *("targets", "batch_size", "epochs", "minutes", "optimizer", "learning_rate"),
@@ -62,6 +68,7 @@ def train(
     resume: bool,
     overwrite: bool,
     start_from: str | None,
+    holdout: str | None,
     devices: int | str | None,
     workers: tuple[str, ...] | None,
     worker_index: int | None,
@@ -73,17 +80,11 @@ def train(
 ) -> None:
     """Train a model on a text.
 
-    SOURCE is a path, - for stdin, builtin:NAME, gutenberg:FILEID or cat-in-the-hat; several
-    are joined. Without one, the built-in story is used. The run is kept in checkpoints/NAME;
-    its model.keras holds the best weights so far.
+    SOURCE is a path, - for stdin, builtin:NAME, gutenberg:FILEID or cat-in-the-hat; of
+    several, the end of each is held out. Without one, the built-in story is used. The run
+    is kept in checkpoints/NAME; its model.keras holds the best weights so far.
     """
-    if options["minutes"] and options["epochs"]:
-        raise click.UsageError("Use either --minutes or --epochs, not both.")
-    if resume and overwrite:
-        raise click.UsageError("Use either --resume or --overwrite, not both.")
-    source = click.get_current_context().get_parameter_source("start_from")
-    if resume and source is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--resume continues a run that has started: leave out --from.")
+    check_together(resume, overwrite, holdout, options)
     if tensorboard and find_spec("tensorboard") is None:
         raise TextgenError(
             "--tensorboard needs the package tensorboard. "
@@ -106,6 +107,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
         start_from=start_from or AUTO,
+        holdout=holdout,
         asked=STARTED,
         preset=options.pop("preset"),
         encoding=options.pop("encoding"),
@@ -128,10 +130,29 @@ def train(
             note_on_stderr(f"Error: {error}")
             os._exit(1)
     if chief:
-        for line in summary_lines(trained):
+        figures = summary(trained)
+        for line in summary_lines(trained, figures):
             reporter.note(line)
         if json:
-            say(dumps(summary(trained)))
+            say(dumps(figures))
+
+
+def check_together(
+    resume: bool, overwrite: bool, holdout: str | None, options: dict[str, Any]
+) -> None:
+    """Refuse options that make no sense together."""
+    if options["minutes"] and options["epochs"]:
+        raise click.UsageError("Use either --minutes or --epochs, not both.")
+    if resume and overwrite:
+        raise click.UsageError("Use either --resume or --overwrite, not both.")
+    source = click.get_current_context().get_parameter_source("start_from")
+    if resume and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--resume continues a run that has started: leave out --from.")
+    if holdout is not None and resume:
+        raise click.UsageError("--resume keeps what the run has held out: leave out --holdout.")
+    if holdout is not None and (options["validation_split"] or options["list"]):
+        other = "--list" if options["list"] else "--validation-split"
+        raise click.UsageError(f"Use either --holdout or {other}: both say what is held out.")
 
 
 def make_reporter(quiet: bool, chief: bool) -> Quiet:

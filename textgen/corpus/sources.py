@@ -52,7 +52,7 @@ def open_sources(
     cleaning: Cleaning,
     encoding: str = "utf-8",
     keep_boilerplate: bool = False,
-) -> Iterator[str]:
+) -> "Joined":
     """The clean text of one or more sources, as a stream of pieces in bounded memory.
 
     Where a source does not end with a newline, one separates it from the next. All
@@ -66,8 +66,8 @@ def open_sources(
         encoding: that of paths and of stdin.
         keep_boilerplate: leave Project Gutenberg's licence in.
 
-    Yields:
-        Pieces of text, none empty.
+    Returns:
+        An iterator of pieces of text, none empty.
 
     Raises:
         TextgenError: a source is missing, cannot be read or decoded, or is empty.
@@ -77,18 +77,34 @@ def open_sources(
     clean = cleaner(cleaning)
     for source in found:
         source.fetch()
-    return _joined([partial(_text, source, clean, encoding, keep_boilerplate) for source in found])
+    return Joined([partial(_text, source, clean, encoding, keep_boilerplate) for source in found])
 
 
-def _joined(texts: Sequence[Callable[[], Iterator[str]]]) -> Iterator[str]:
-    """The texts one after another, each on a line of its own."""
-    last = "\n"
-    for text in texts:
-        if not last.endswith("\n"):
-            yield "\n"
-        for chunk in text():
-            last = chunk
-            yield chunk
+class Joined(Iterator[str]):
+    """Texts one after another in pieces, each text on a line of its own.
+
+    Attributes:
+        lengths: characters of each text that was begun; a newline that was added counts for the
+            text before it.
+    """
+
+    def __init__(self, texts: Sequence[Callable[[], Iterator[str]]]):
+        self.lengths: list[int] = []
+        self._pieces = self._read(texts)
+
+    def __next__(self) -> str:
+        piece = next(self._pieces)
+        self.lengths[-1] += len(piece)
+        return piece
+
+    def _read(self, texts: Sequence[Callable[[], Iterator[str]]]) -> Iterator[str]:
+        last = "\n"
+        for text in texts:
+            if not last.endswith("\n"):
+                yield "\n"
+            self.lengths.append(0)
+            for last in text():
+                yield last
 
 
 def _text(source: Source, clean: Cleaner, encoding: str, keep_boilerplate: bool) -> Iterator[str]:

@@ -81,6 +81,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     start_from: str | os.PathLike[str] = AUTO,
+    holdout: str | os.PathLike[str] | None = None,
     preset: str | None = None,
     callbacks: "Sequence[keras.callbacks.Callback]" = (),
     folder: str | os.PathLike[str] = "checkpoints",
@@ -98,6 +99,7 @@ def train(
         resume: whether to continue a run.
         overwrite: whether to replace the run `name`.
         start_from: the model that a new run starts from, a run or a file; `none` for nothing.
+        holdout: a source that is held out; None for the end of each text.
         preset: `nietzsche` or `cat-in-the-hat`.
         callbacks: Keras callbacks, called as `model.fit` calls them; their epoch is an evaluation
             of the hold-out.
@@ -114,12 +116,15 @@ def train(
         raise TextgenError("Use either minutes or epochs, not both.")
     if resume and start_from != AUTO:
         raise TextgenError("resume continues a run that has started: leave out start_from.")
+    if resume and holdout is not None:
+        raise TextgenError("resume keeps what the run has held out: leave out holdout.")
     request = Request(
         sources=tuple(os.fspath(source) for source in sources),
         name=name,
         resume=resume,
         overwrite=overwrite,
         start_from=os.fspath(start_from),
+        holdout=None if holdout is None else os.fspath(holdout),
         preset=preset,
         given=given,
         root=Path(folder),

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textgen.analysis.inspection import NO_GUESS, Neuron, Passage
-from textgen.analysis.scoring import UNKNOWN_BITS
 from textgen.errors import TextgenError
 from textgen.messages import shown
 from textgen.storage.atomic import atomic_write, not_written
 from textgen.storage.plain import open_plain
 from textgen.storage.schema import Refused
-from textgen.text.vocabulary import Vocabulary
+from textgen.text.vocabulary import UNKNOWN_BITS, Vocabulary
 
 if TYPE_CHECKING:
     from jinja2 import Environment

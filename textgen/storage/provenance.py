@@ -1,11 +1,13 @@
 """Where a model came from: the free part of `textgen.json`, read without trusting its types."""
 
 from base64 import b64decode
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from textgen.messages import bits
 from textgen.storage import schema
+from textgen.text.encoding import Part
 from textgen.text.items import LONGEST, MOST_HASHED, ItemList
 
 # Greater numbers are no measurements.
@@ -13,6 +15,7 @@ MAX_BITS = 1e6
 MAX_SECONDS = 1e10
 MOST_ITEMS = 1 << 48
 HASH_BYTES = 4
+MOST_PARTS = 10  # texts of which a model file speaks one by one
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,21 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class NamedPart:
+    """A text of several, which has a hold-out of its own.
+
+    Attributes:
+        name: its source.
+        characters: its length, hold-out included.
+        holdout: how many of them are held out.
+    """
+
+    name: str
+    characters: int
+    holdout: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What a model file says of its training; None or empty where it says nothing.
 
@@ -56,6 +74,8 @@ class Provenance:
         licence: under which the model may be used.
         bases: what it started from, nearest first.
         items: what is kept of the list that it learned; None where it learned no list.
+        parts: the texts that have a hold-out each; none where there is one hold-out of all.
+        unknown: how many characters more the hold-out had, which are not in its text.
     """
 
     sources: tuple[TrainingText, ...] = ()
@@ -72,6 +92,8 @@ class Provenance:
     licence: str | None = None
     bases: tuple[Origin, ...] = ()
     items: ItemList | None = None
+    parts: tuple[NamedPart, ...] = ()
+    unknown: int = 0
 
     @property
     def val_bpc(self) -> float | None:
@@ -105,6 +127,8 @@ class Provenance:
             licence=_text(notes.get("licence")),
             bases=origins(notes.get("bases")),
             items=_items(notes.get("items")),
+            parts=_parts(notes),
+            unknown=_whole(notes.get("unknown")) or 0,
         )
 
 
@@ -125,6 +149,31 @@ def _origin(item: Any) -> Origin:
     return Origin(
         str(item.get("name", "?")), str(item.get("sha256", "")), _text(item.get("licence"))
     )
+
+
+def _parts(notes: dict[str, Any]) -> tuple[NamedPart, ...]:
+    """The texts, if all they say fits together."""
+    rows = [_dict(row) for row in _list(notes.get("parts"))]
+    parts = tuple(
+        NamedPart(
+            str(row.get("name", "?")),
+            _whole(row.get("characters")) or 0,
+            _whole(row.get("holdout")) or 0,
+        )
+        for row in rows
+    )
+    held = sum(part.holdout for part in parts)
+    return parts if held == _whole(notes.get("holdout_characters")) else ()
+
+
+def named_parts(names: Sequence[str], parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """What a model file says of its texts; of very many, the last ones are one."""
+    first = len(parts) if len(parts) <= MOST_PARTS else MOST_PARTS - 1
+    named = list(zip(names[:first], parts[:first], strict=True))
+    if rest := parts[first:]:
+        held = sum(part.holdout for part in rest)
+        named.append((f"{len(rest):,} more", Part(sum(part.characters for part in rest), held)))
+    return [asdict(NamedPart(name, part.characters, part.holdout)) for name, part in named]
 
 
 def _items(value: Any) -> ItemList | None:

@@ -23,7 +23,7 @@ from textgen.storage import model_file, schema
 from textgen.storage.atomic import atomic_write
 from textgen.storage.model_file import Model
 from textgen.storage.plain import open_plain
-from textgen.storage.provenance import Origin, item_list, origins
+from textgen.storage.provenance import Origin, item_list, named_parts, origins
 from textgen.text.encoding import Part
 from textgen.text.items import ItemList
 from textgen.text.vocabulary import Vocabulary
@@ -64,6 +64,7 @@ class Run:
             hold-out of `holdout_characters`.
         ids_sha256: of the text in text.ids, where that is not as it was read; else None.
         items: what is kept of a list; None for a text that is none.
+        unknown: characters of the user's own hold-out that text.ids is without.
     """
 
     preset: str
@@ -80,6 +81,7 @@ class Run:
     parts: tuple[Part, ...] = ()
     ids_sha256: str | None = None
     items: ItemList | None = None
+    unknown: int = 0
 
     @property
     def holdout_characters(self) -> int:
@@ -118,6 +120,10 @@ class Run:
         }
         if self.items is not None:
             provenance["items"] = asdict(self.items)
+        if sum(part.holdout > 0 for part in self.parts) > 1:
+            provenance["parts"] = named_parts(self.corpus, self.parts)
+        if self.unknown:
+            provenance["unknown"] = self.unknown
         return Model(
             config=self.model,
             vocabulary=self.vocabulary,
@@ -285,7 +291,8 @@ def read_run(path: Path) -> Run:
 
 
 def _run(value: Any) -> Run:
-    older: dict[str, Any] = {"bases": [], "parts": [], "ids_sha256": None, "items": None}
+    older: dict[str, Any] = {"bases": [], "parts": [], "ids_sha256": None}
+    older |= {"items": None, "unknown": 0}
     value = older | schema.free_object(value, "run.json")
     schema.closed(value, [field.name for field in fields(Run)] + ["format"], "run.json")
     schema.integer(value["format"], FORMAT, FORMAT, "format")
@@ -312,6 +319,7 @@ def _run(value: Any) -> Run:
         parts=_parts(value["parts"], characters) if value["parts"] != [] else (),
         ids_sha256=None if ids_sha256 is None else schema.text(ids_sha256, 64, "ids_sha256"),
         items=None if items is None else item_list(items),
+        unknown=schema.integer(value["unknown"], 0, MOST_HOLDOUT, "unknown"),
     )
 
 

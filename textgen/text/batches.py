@@ -7,6 +7,7 @@ memory map, when it is asked for.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -148,10 +149,14 @@ class Windows:
         number, place = divmod(step, self.steps_per_pass)
         rows = np.arange(first, self.batch_size if last is None else last, dtype=np.int64)
         order = (place * self.batch_size + rows) % self.count
-        starts = permute(order, self.count, self.seed, number) * self.step
+        starts = self._starts(permute(order, self.count, self.seed, number))
         places = starts[:, None] + np.arange(self.seq_length + 1)
         window = self._read(places, number).astype(np.int32)
         return Batch(window[:, :-1], window[:, -1], np.ones(len(rows), dtype=bool))
+
+    def _starts(self, windows: np.ndarray) -> np.ndarray:
+        """Where windows begin, by their numbers in the text."""
+        return windows * self.step
 
     def _read(self, places: np.ndarray, number: int) -> np.ndarray:
         """The ids at places of the text, as it is in pass `number`."""
@@ -174,43 +179,58 @@ class HoldoutBatch:
 
 
 def holdout_batches(
-    ids: np.ndarray, seq_length: int, targets: str, batch_size: int
+    ids: np.ndarray,
+    seq_length: int,
+    targets: str,
+    batch_size: int,
+    bounds: np.ndarray | None = None,
 ) -> Iterator[HoldoutBatch]:
     """Cut a hold-out into rows; one definition serves training and scoring.
 
     Targets every: pieces of 1,024 characters, each warmed on the 256 before it; the first
-    piece starts cold and its first character is not counted. Targets last: every
-    character from the seq_length before it; the first seq_length are not counted.
+    piece of a text starts cold and its first character is not counted. Targets last: every
+    character from the seq_length before it; the first seq_length of a text are not counted.
 
     Args:
         ids: the hold-out ids (characters,).
         seq_length: window length; used by targets last only.
         targets: `every` or `last`.
         batch_size: most rows a batch.
+        bounds: where each of several texts begins, and the end; None for one text.
 
     Yields:
         Batches of rows, in order; each counted character exactly once.
     """
+    bounds = np.array([0, len(ids)]) if bounds is None else bounds
     if targets == "last":
-        yield from _holdout_windows(ids, seq_length, batch_size)
+        yield from _holdout_windows(ids, bounds, seq_length, batch_size)
         return
-    pieces = math.ceil(len(ids) / PIECE)
-    time = min(PIECE + WARMUP, len(ids)) - 1
-    for first in range(0, pieces, batch_size):
-        rows = np.arange(first, min(first + batch_size, pieces), dtype=np.int64)[:, None]
-        counted_from = np.maximum(rows * PIECE, 1)
-        stop = np.minimum((rows + 1) * PIECE, len(ids))
-        start = np.maximum(rows * PIECE - WARMUP, 0)
-        target = start + 1 + np.arange(time)
-        counted = (target >= counted_from) & (target < stop)
+    # (pieces, 3): where a piece's text begins, and where the piece begins and ends.
+    pieces = np.array(
+        [
+            (low, start, min(start + PIECE, high))
+            for low, high in pairwise(bounds)
+            for start in range(low, high, PIECE)
+        ],
+        np.int64,
+    ).reshape(-1, 3)
+    time = min(PIECE + WARMUP, int(np.diff(bounds).max())) - 1
+    for first in range(0, len(pieces), batch_size):
+        low, piece, stop = pieces[first : first + batch_size].T[:, :, None]
+        target = np.maximum(piece - WARMUP, low) + 1 + np.arange(time)
+        counted = (target >= np.maximum(piece, low + 1)) & (target < stop)
         inside = np.minimum(target, len(ids) - 1)
         yield HoldoutBatch(ids[inside - 1].astype(np.int32), ids[inside].astype(np.int32), counted)
 
 
-def _holdout_windows(ids: np.ndarray, seq_length: int, batch_size: int) -> Iterator[HoldoutBatch]:
-    for first in range(0, len(ids) - seq_length, batch_size):
-        starts = np.arange(first, min(first + batch_size, len(ids) - seq_length), dtype=np.int64)
-        window = ids[starts[:, None] + np.arange(seq_length + 1)].astype(np.int32)
-        counted = np.zeros((len(starts), seq_length), dtype=bool)
+def _holdout_windows(
+    ids: np.ndarray, bounds: np.ndarray, seq_length: int, batch_size: int
+) -> Iterator[HoldoutBatch]:
+    texts = [np.arange(low, high - seq_length) for low, high in pairwise(bounds)]
+    starts = np.concatenate(texts).astype(np.int64)
+    for first in range(0, len(starts), batch_size):
+        some = starts[first : first + batch_size]
+        window = ids[some[:, None] + np.arange(seq_length + 1)].astype(np.int32)
+        counted = np.zeros((len(some), seq_length), dtype=bool)
         counted[:, -1] = True
         yield HoldoutBatch(window[:, :-1], window[:, 1:], counted)

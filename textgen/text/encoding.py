@@ -35,11 +35,13 @@ class EncodedText:
         vocabulary: its distinct characters.
         characters: its length.
         sha256: of its UTF-8 bytes, in hexadecimal.
+        lengths: of the texts that it is made of, where these are known.
     """
 
     vocabulary: Vocabulary
     characters: int
     sha256: str
+    lengths: tuple[int, ...] = ()
 
 
 class _Numbering:
@@ -96,6 +98,32 @@ def write_ids(chunks: Iterable[str], path: Path) -> EncodedText | None:
     if not characters:
         return None
     return EncodedText(_in_order(path, dtype, numbering), characters, sha256.hexdigest())
+
+
+def append_ids(
+    chunks: Iterable[str], path: Path, vocabulary: Vocabulary, most: int
+) -> tuple[int, int]:
+    """Append a text to the ids of another one, as far as its characters are known.
+
+    Args:
+        chunks: the text, piece by piece.
+        path: the file of the ids.
+        vocabulary: which they are in.
+        most: characters that are read of it.
+
+    Returns:
+        How many were appended, and how many are unknown.
+    """
+    read = appended = 0
+    with path.open("ab") as file:
+        for chunk in chunks:
+            ids = vocabulary.lookup(chunk[: most - read])
+            known = ids[ids < len(vocabulary)].astype(vocabulary.dtype)
+            file.write(known.tobytes())
+            read, appended = read + len(ids), appended + len(known)
+            if read == most:
+                break
+    return appended, read - appended
 
 
 def _widen(path: Path, size: int, old: np.dtype, vocabulary_size: int) -> np.dtype:

@@ -9,6 +9,9 @@ from textgen.errors import TextgenError
 
 # As many characters a new model may know: each step of generation computes the chance of all.
 MOST_CHARACTERS = 1 << 17
+# What an unknown character costs, so that models with different vocabularies compare:
+# enough bits to name any code point.
+UNKNOWN_BITS = 21.0
 # The commonest character of English text stands in where the blank is unknown.
 ON_UNKNOWN = ("error", "skip", "replace")
 

@@ -5,7 +5,8 @@ from itertools import islice
 import numpy as np
 import tensorflow as tf
 
-from textgen.text.batches import PIECE, HoldoutBatch, holdout_batches
+from textgen.text.batches import HoldoutBatch
+from textgen.text.parts import Holdout
 from textgen.training.core_parts import compiled
 from textgen.training.model import StackedModel, States
 
@@ -27,13 +28,13 @@ class Evaluator:
         self._losses = compiled(self._chunk_loss)
 
     def measure(
-        self, weights: list[np.ndarray], holdout: np.ndarray, worker: int = 0, workers: int = 1
+        self, weights: list[np.ndarray], holdout: Holdout, worker: int = 0, workers: int = 1
     ) -> tuple[float, int]:
         """Measure a worker's share of a hold-out: each `workers`-th batch.
 
         Args:
             weights: of the model in training, in Keras's order.
-            holdout: ids (characters,).
+            holdout: what is held out.
             worker: which share.
             workers: how many shares there are.
 
@@ -41,13 +42,12 @@ class Evaluator:
             The summed loss, and of how many characters.
         """
         last = self.model.config.targets == "last"
-        rows = min(*((512, len(holdout)) if last else (64, -(-len(holdout) // PIECE))))
+        rows = min(*((512, len(holdout.ids)) if last else (64, holdout.pieces)))
         if self._own:
             self.model.set_weights(weights)
         total, counted = 0.0, 0
-        batches = holdout_batches(
-            holdout, self.model.config.seq_length, self.model.config.targets, rows
-        )
+        config = self.model.config
+        batches = holdout.batches(config.seq_length, config.targets, rows)
         for batch in islice(batches, worker, None, workers):
             total += self._batch_loss(batch, rows)
             counted += int(batch.counted.sum())

@@ -16,6 +16,7 @@ from textgen.config import ModelConfig, TrainConfig
 from textgen.errors import TextgenError
 from textgen.storage.state import check_arrays
 from textgen.text.batches import Batch
+from textgen.text.parts import Holdout
 from textgen.training.core_parts import compiled, cut, join, mean, part_count, take
 from textgen.training.dropout import Dropout
 from textgen.training.evaluator import Evaluator
@@ -171,12 +172,11 @@ class Learner:
     def _apply(self, gradients: list[tf.Tensor]) -> None:
         self.optimizer.apply(gradients, self.model.trainable_variables)
 
-    def evaluate(self, holdout: np.ndarray) -> float:
-        """The mean loss of the hold-out, ids (characters,), in nats a character."""
-        total, counted = self.measure(holdout)
-        return total / counted
+    def evaluate(self, holdout: Holdout) -> float:
+        """The mean loss of the hold-out in nats a character."""
+        return holdout.mean(*self.measure(holdout))
 
-    def measure(self, holdout: np.ndarray, worker: int = 0, workers: int = 1) -> tuple[float, int]:
+    def measure(self, holdout: Holdout, worker: int = 0, workers: int = 1) -> tuple[float, int]:
         """A worker's share of `evaluate`; see `Evaluator.measure`."""
         return self._evaluator.measure(self.weights(), holdout, worker, workers)
 

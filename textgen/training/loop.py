@@ -21,9 +21,9 @@ from textgen.storage.atomic import not_written
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
 from textgen.storage.state import has_state, read_state
-from textgen.text.batches import Batch, Streams, Windows
-from textgen.text.items import Items, ItemStreams, ItemWindows, newline_of
+from textgen.text.batches import Batch
 from textgen.training.agreement import Agreement
+from textgen.training.batching import batches_of, holdout_of
 from textgen.training.callbacks import SAVE_SECONDS, KeepBest, KeepSamples, Log, SaveState
 from textgen.training.clock import Clock
 from textgen.training.distributed.devices import Devices
@@ -70,7 +70,7 @@ class Training:
         self.directory, self.run = directory, run
         self.devices, self.reporter = devices or Devices(), reporter or Reporter()
         self.stop, self.pace = stop or Stopping(), pace or Pace()
-        self.text, self.holdout = ids[: run.train_characters], ids[run.train_characters :]
+        self.text, self.holdout = ids[: run.train_characters], holdout_of(run, ids)
         self.batches = batches_of(run, self.text)
         self.progress, arrays = saved_state(directory.state, self.devices)
         self.progress.resume(run.train.minutes)
@@ -245,25 +245,6 @@ def check_loss(loss: float, name: str, step: int, run: Run, kept: Path | None) -
             f"The {name} became {loss} at step {step:,}. {stays}"
             f"Train again with a --learning-rate below {run.train.learning_rate:g}."
         )
-
-
-def batches_of(run: Run, text: np.ndarray) -> Streams | Windows:
-    """The batches that a run learns from.
-
-    Args:
-        run: what is trained and how.
-        text: ids of its training text (characters,).
-    """
-    model, train = run.model, run.train
-    rows, window, seed = train.batch_size, model.seq_length, train.seed
-    if run.items is not None:
-        items = Items(text, newline_of(run.vocabulary), seed)
-        if model.targets == "every":
-            return ItemStreams(text, rows, window, seed, items)
-        return ItemWindows(text, rows, window, train.step, seed, items)
-    if model.targets == "every":
-        return Streams(text, rows, window, seed)
-    return Windows(text, rows, window, train.step, seed)
 
 
 def learner_of(

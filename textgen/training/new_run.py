@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,11 @@ def new_run(
     """
     root = request.root
     check_name(request)
-    chunks = request.read(request.cleaning)
+    texts = request.read(request.cleaning)
     had_root = root.exists()
     with unfinished_run(root) as folder:
         try:
-            encoded = encode(chunks, folder)
+            encoded = replace(encode(texts, folder), lengths=tuple(texts.lengths))
             planned = plan(request, encoded, folder.text, replicas, workers, pace)
             write_run(folder.settings, planned.run)
             if planned.weights:

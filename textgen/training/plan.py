@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from textgen.analysis.baselines import baselines
+from textgen.analysis.baselines import baselines, with_unknown
 from textgen.config import PRESETS, ModelConfig, Preset, TrainConfig
 from textgen.corpus.sources import source_names
 from textgen.errors import TextgenError
+from textgen.messages import shown
 from textgen.storage.model_file import check_size
 from textgen.storage.run import (
     MOST_SOURCES,
@@ -24,7 +25,7 @@ from textgen.storage.run import (
 from textgen.text.encoding import EncodedText, open_ids, renumber
 from textgen.text.vocabulary import MOST_CHARACTERS
 from textgen.training import recipe
-from textgen.training.division import divide
+from textgen.training.division import Division, divide
 from textgen.training.pace import ABOUT_RIGHT, Pace
 from textgen.training.recipe import Budget
 from textgen.training.request import Request, with_given
@@ -86,6 +87,7 @@ def plan(
         preset = PRESETS[request.preset or ""] if budget is None else chosen(budget, start)
         preset = divisible(preset, replicas) if budget else preset
         model, train = settings(preset, request.given, timed=budget is not None)
+        check_own_holdout(request, division, model)
         check_length(encoded.characters, division.holdout, model, train)
         check_size(model, size)
         check_division(train, replicas)
@@ -113,11 +115,12 @@ def plan(
         characters=encoded.characters,
         sha256=encoded.sha256,
         corpus=kept_names(source_names(request.texts)),
-        baselines=measured_baselines(ids, encoded, division.holdout),
+        baselines=measured_baselines(ids, encoded, division),
         bases=start.base.chain if start else (),
         parts=division.parts,
         ids_sha256=division.ids_sha256,
         items=division.items,
+        unknown=division.unknown,
     )
     if start:
         renumber(ids, encoded.vocabulary, vocabulary)
@@ -160,15 +163,30 @@ def kept_names(names: list[str]) -> tuple[str, ...]:
     return (*names[: MOST_SOURCES - 1], f"{len(names) - MOST_SOURCES + 1:,} more")
 
 
-def measured_baselines(ids: Path, encoded: EncodedText, holdout: int) -> dict[str, float]:
+def check_own_holdout(request: Request, division: Division, model: ModelConfig) -> None:
+    """See that a hold-out of the user's own is longer than a window.
+
+    Raises:
+        TextgenError: it is not.
+    """
+    if request.holdout is not None and division.holdout <= model.seq_length:
+        raise TextgenError(
+            f"The hold-out {shown(request.holdout)} has {division.holdout:,} characters that the "
+            f"text has too, and must have more than {model.seq_length:,}. Give a longer one."
+        )
+
+
+def measured_baselines(ids: Path, encoded: EncodedText, division: Division) -> dict[str, float]:
     """Bits per character of simple models on the hold-out, by name.
 
     They know the text's own characters only: a base's others would flatter the model.
     """
     size = len(encoded.vocabulary)
     text = open_ids(ids, size)
-    cut = encoded.characters - holdout
-    return baselines(text[:cut], text[cut:], size).as_dict()
+    cut = encoded.characters - division.holdout
+    measured = baselines(text[:cut], text[cut:], size).as_dict()
+    known, unknown = division.holdout, division.unknown
+    return {name: with_unknown(bits, known, unknown) for name, bits in measured.items()}
 
 
 def divisible(preset: Preset, replicas: int) -> Preset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from textgen.config import PRESETS, Cleaning, ModelConfig, TrainConfig
-from textgen.corpus.sources import open_sources, source_stem
+from textgen.corpus.sources import Joined, find_sources, open_sources, source_stem
 from textgen.storage.run_folder import ROOT
 
 BUILTIN = "builtin:runaway-echo"
@@ -33,6 +33,7 @@ class Request:
         keep_boilerplate: whether Project Gutenberg's licence stays in the text.
         start_from: the model that a new run starts from; `auto` for the English one where it is
             worth it, `none` for nothing.
+        holdout: the source of a hold-out of the user's own; None for the end of each text.
         asked: when, by `time.monotonic()`: the time of the run counts from then.
         root: the folder of all runs.
     """
@@ -46,6 +47,7 @@ class Request:
     encoding: str = "utf-8"
     keep_boilerplate: bool = False
     start_from: str = AUTO
+    holdout: str | None = None
     asked: float = field(default_factory=time.monotonic)
     root: Path = ROOT
 
@@ -66,9 +68,16 @@ class Request:
         cleaning = with_given(preset.cleaning if preset else Cleaning(), self.given)
         return replace(cleaning, tokenize=cleaning.tokenize or cleaning.drop_stopwords)
 
-    def read(self, cleaning: Cleaning) -> Iterator[str]:
+    def read(self, cleaning: Cleaning) -> Joined:
         """The clean text, piece by piece; see `open_sources`."""
+        if self.holdout is not None:
+            find_sources((*self.texts, self.holdout))
         return open_sources(self.texts, cleaning, self.encoding, self.keep_boilerplate)
+
+    def read_holdout(self, cleaning: Cleaning) -> Iterator[str]:
+        """The clean text of the hold-out, where there is one of the user's own."""
+        own = [self.holdout] if self.holdout is not None else []
+        return open_sources(own, cleaning, self.encoding, self.keep_boilerplate)
 
 
 def with_given(config: Config, given: dict[str, Any]) -> Config:

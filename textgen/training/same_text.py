@@ -10,6 +10,7 @@ from textgen.messages import shown
 from textgen.storage.run import Run
 from textgen.storage.run_folder import RunDirectory
 from textgen.text.encoding import open_ids
+from textgen.text.vocabulary import Vocabulary
 
 BLOCK = 1 << 20  # ids that are checked at a time
 LARGE = 1 << 30  # bytes; to hash more takes many seconds
@@ -37,7 +38,7 @@ def check_ids(run: Run, directory: RunDirectory) -> None:
         size = path.stat().st_size
         good = size == run.characters * run.vocabulary.dtype.itemsize
         good = good and not (size > LARGE and has_hole(path))
-        good = good and text_sha256(path, run) == (run.ids_sha256 or run.sha256)
+        good = good and text_sha256(path, run.vocabulary) == (run.ids_sha256 or run.sha256)
     except OSError as error:
         raise TextgenError(
             f"Could not read {shown(path)}: {error.strerror or error}. "
@@ -58,13 +59,13 @@ def has_hole(path: Path) -> bool:
         return os.lseek(file.fileno(), 0, os.SEEK_HOLE) < os.fstat(file.fileno()).st_size
 
 
-def text_sha256(path: Path, run: Run) -> str | None:
+def text_sha256(path: Path, vocabulary: Vocabulary) -> str | None:
     """The hash of the text that the ids stand for, None if one stands for nothing."""
-    ids = open_ids(path, len(run.vocabulary))
+    ids = open_ids(path, len(vocabulary))
     digest = hashlib.sha256()
     for start in range(0, len(ids), BLOCK):
         block = ids[start : start + BLOCK]
-        if int(block.max()) >= len(run.vocabulary):
+        if int(block.max()) >= len(vocabulary):
             return None
-        digest.update(run.vocabulary.decode(block).encode())
+        digest.update(vocabulary.decode(block).encode())
     return digest.hexdigest()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from textgen.config import ModelConfig, TrainConfig
 from textgen.storage.state import check_arrays
 from textgen.text.batches import Batch
+from textgen.text.parts import Holdout
 from textgen.training.core_parts import mean
 from textgen.training.distributed.devices import Devices
 from textgen.training.learner import Learner
@@ -109,7 +110,7 @@ class Replicas:
         ]
         return local(summed)[0], carried
 
-    def evaluate(self, holdout: np.ndarray) -> float:
+    def evaluate(self, holdout: Holdout) -> float:
         """The mean loss of the hold-out, of which each worker measures a share.
 
         See `Learner.evaluate`. In float64 the sum hardly depends on the number of workers.
@@ -117,7 +118,7 @@ class Replicas:
         with tf.device(self.devices.local[0]):
             own = self.learners[0].measure(holdout, self.devices.worker, self.devices.workers)
         total, counted = self.devices.sum(np.array(own, np.float64))
-        return float(total / counted)
+        return holdout.mean(float(total), int(counted))
 
     def weights(self) -> list[np.ndarray]:
         """The weights, in Keras's order."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from textgen.errors import TextgenError
 from textgen.messages import shown
-from textgen.storage.run import MOST_HOLDOUT, read_run
+from textgen.storage.run import read_run
 from textgen.storage.run_folder import RunDirectory
 from textgen.text.encoding import open_ids, renumber
-from textgen.text.items import arrange
 from textgen.training.distributed.devices import Devices
+from textgen.training.division import divide_as
 from textgen.training.new_run import Opened, encode
 from textgen.training.reporter import Reporter
 from textgen.training.request import Request
@@ -93,9 +93,7 @@ def _copy(description: bytes, request: Request) -> Opened:
                 f"sha256 {encoded.sha256[:12]}, and there {run.characters:,}, {run.sha256[:12]}. "
                 "Give all workers the same sources."
             )
-        if run.items is not None:
-            split, seed = run.train.validation_split, run.train.seed
-            arrange(folder.text, encoded.vocabulary, split, MOST_HOLDOUT, seed)
+        divide_as(run, request, encoded, folder.text)
         renumber(folder.text, encoded.vocabulary, run.vocabulary)
         return directory, run, open_ids(folder.text, len(run.vocabulary))
 
