@@ -1,6 +1,7 @@
 """What a page knows of a list."""
 
 import base64
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from zlib import crc32
@@ -58,3 +59,10 @@ def test_only_a_list_has_a_button_for_items(tmp_path: Path) -> None:
     page = writing_page(tmp_path / "a.keras", listed)
     assert button in page
     assert KEPT in page
+
+
+def test_a_page_says_how_many_items_are_copies(tmp_path: Path) -> None:
+    text = "".join(f"{item}\n" for item in ITEMS)
+    run = make_run(tmp_path, text=text, items=asdict(ItemList(len(ITEMS), 9, KEPT)))
+    page = writing_page(run.model, load_model(run.model))
+    assert re.search(r"Does it copy\?</dt> <dd>Of [1-9]\d* items that it writes, \d+ are in", page)

@@ -92,7 +92,9 @@ def test_a_model_that_copies_is_said_to_copy() -> None:
     bias = np.array([99, 0], np.float32)
     model = replace(model, weights={**model.weights, "logits/bias": bias})
     ids = model.vocabulary.encode("a" * 5000)
-    first, second = copying(model, RunText(ids, model.vocabulary.encode("b" * 1000)))
+    first, second = copying(
+        Path("m.keras"), model, RunText(ids, model.vocabulary.encode("b" * 1000))
+    )
     assert first.startswith("Much: 100% of the 40-character passages")
     assert first.endswith("and 0% of those in text that it has never seen.")
     assert "is 4,000 long; in text that it has never seen, 0." in second

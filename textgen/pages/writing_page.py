@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from textgen.analysis.baselines import sentences
+from textgen.analysis.copying import count_copied_items
 from textgen.corpus.cleaning import TYPEWRITER
 from textgen.errors import TextgenError
 from textgen.generation.items import LONGER
+from textgen.generation.mixing import Part
 from textgen.generation.network import Network
 from textgen.generation.relatives import relatives
 from textgen.generation.units import MOST, SENTENCES
@@ -62,7 +64,7 @@ def writing_page(path: Path, model: Model, force: bool = False) -> str:
         scripts=("client.js", "desk.js"),
         styles=("writing.css",),
         name=name,
-        facts=facts(model, text, hashes),
+        facts=facts(path, model, text, hashes),
         writes_items=items is not None,
         data=page_data(name, model, packed),
         engine="".join(map(source, ENGINE)),
@@ -111,7 +113,7 @@ def page_data(name: str, model: Model, packed: Packed) -> dict[str, Any]:
 
 
 def facts(
-    model: Model, text: RunText | None, hashes: np.ndarray | None
+    path: Path, model: Model, text: RunText | None, hashes: np.ndarray | None
 ) -> list[tuple[str, list[str]]]:
     """What the model is, for its readers: terms, and sentences on each."""
     provenance = Provenance.read(model.provenance)
@@ -123,7 +125,7 @@ def facts(
         ("Licence", [provenance.licence] if provenance.licence else []),
         ("How good", sentences(provenance)),
         ("Trained", [_duration(provenance.seconds)] if provenance.seconds is not None else []),
-        ("Does it copy?", copying(model, text) if text and not provenance.items else []),
+        ("Does it copy?", copying(path, model, text) if text else []),
         (
             "Network",
             [
@@ -135,9 +137,12 @@ def facts(
     return [(term, lines) for term, lines in found if lines]
 
 
-def copying(model: Model, text: RunText) -> list[str]:
+def copying(path: Path, model: Model, text: RunText) -> list[str]:
     """Whether the model copies its training text, in words and beside what new text shares."""
-    own, new = shared_texts(Network(model.config, dict(model.weights)), model, text)
+    network = Network(model.config, dict(model.weights))
+    if copied_items := count_copied_items(Part(path, model, network)):
+        return [str(copied_items)]
+    own, new = shared_texts(network, model, text)
     copied, usual = (shared.shares[PASSAGE] or 0.0 for shared in (own, new))
     word = "Much" if copied > MUCH else "Hardly" if copied <= usual + HARDLY else "A little"
     return [

@@ -149,8 +149,7 @@ let passedOver = "";
 /** @param {string[]} unknown characters */
 function passOver(unknown) {
   const shown = unknown.slice(0, 6).join(" ");
-  if (shown) say(`It passes over what it does not know: ${shown}`);
-  else if (passedOver) say("");
+  if (shown !== passedOver) say(shown && `Unknown to it and passed over: ${shown}`);
   passedOver = shown;
 }
 
