@@ -1,5 +1,6 @@
 """`train --overwrite`: the old run goes when the new one has its first model."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,10 +41,16 @@ def fail(error: BaseException) -> Callable[[], object]:
     return action
 
 
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory: pytest.TempPathFactory, story: str) -> Path:
+    """A run with a network of 9 units, made once."""
+    return train(tmp_path_factory.mktemp("nine") / "runs", "x", story[:4000], **TINY).directory.path
+
+
 @pytest.fixture
-def old(tmp_path: Path, story: str) -> RunDirectory:
-    """A run with a network of 9 units."""
-    return train(tmp_path, "x", story[:4000], **TINY).directory
+def old(nine: Path, tmp_path: Path) -> RunDirectory:
+    """A copy of it."""
+    return RunDirectory(shutil.copytree(nine, tmp_path / "x"))
 
 
 def overwriting(tmp_path: Path, story: str, **given: Any) -> Request:
