@@ -469,12 +469,6 @@ def test_bad_input_is_one_line(
     assert len(error.splitlines()) == (1 if status == 1 else 4)
 
 
-def test_no_run_at_all(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode().startswith("Error: There is no model")
-
-
 def test_a_stop_text_that_cannot_come_is_pointed_out(folder: Path) -> None:
     done = run(folder, "-n", "5", "-s", "1", "--stop", "a\u2603")
     assert done.returncode == 0

@@ -36,9 +36,10 @@ def page(model: str | None, output: Path | None, open_it: bool, force: bool) -> 
     utf8_stdout()
     from textgen import load
     from textgen.pages.pages import write_page
+    from textgen.storage.run_folder import page_path
 
     loaded = load(model)
-    target = output or loaded.path.parent / "page.html"
+    target = output or page_path(loaded.path, "page.html")
     write_page(target, loaded.page(force), named=output is not None)
     say_path(target)
     if open_it and click.launch(target.resolve().as_uri()) != 0:

@@ -27,10 +27,10 @@ def report(run: str | None, output: Path | None) -> None:
     from textgen.pages.pages import write_page
     from textgen.pages.report import report_page
     from textgen.storage.model_file import load_model
-    from textgen.storage.run_folder import find_model
+    from textgen.storage.run_folder import find_model, page_path
 
     path = find_model(run)
-    target = output or path.parent / "report.html"
+    target = output or page_path(path, "report.html")
     page = report_page(path, load_model(path), target)
     write_page(target, page, named=output is not None)
     say_path(target)

@@ -39,9 +39,9 @@ NO_END = -1  # the length of a text that only a stop text or the end of a unit e
     multiple=True,
     metavar="MODEL[:WEIGHT]",
     shell_complete=complete_run,
-    help="Name of a run, a run directory, or a .keras file. Several write together: the mean of "
-    "their probabilities, by weight, as in -m austen:0.7 -m chesterton:0.3.  "
-    "[default: the newest run]",
+    help="Name of a run, a run directory, a .keras file, or builtin:english. Several write "
+    "together: the mean of their probabilities, by weight, as in -m austen:0.7 -m chesterton:0.3.  "
+    "[default: the newest run, builtin:english where there is none]",
 )
 @click.option(
     "-p",

@@ -52,6 +52,7 @@ def texts_of(trained: "Trained") -> "list[TextBits]":
 def summary_lines(trained: "Trained", figures: dict[str, Any]) -> Iterator[str]:
     """The summary for a person, from that for a program."""
     from textgen.analysis.baselines import overfitting, sample_note, verdict
+    from textgen.storage.run_folder import ENGLISH
 
     run, progress = trained.run, trained.progress
     if lines := written(trained):
@@ -70,9 +71,11 @@ def summary_lines(trained: "Trained", figures: dict[str, Any]) -> Iterator[str]:
         cost = "too little of it" if text["bpc"] is None else f"{bpc(text['bpc'])} bits a character"
         yield f"held out of {printable(text['name'])}: {cost}"
     if run.bases:
+        name = run.bases[0].name
+        works = ", the works listed in docs/base.md," if name == ENGLISH else ""
         yield (
-            f"It started from {shown(run.bases[0].name)}: on what that model was trained on, the "
-            "figures are too good."
+            f"It started from {shown(name)}: on what that model was trained on{works} the figures "
+            "are too good."
         )
     if note := sample_note(run.train_characters, run.holdout_characters):
         yield note

@@ -43,7 +43,8 @@ STARTED = time.monotonic() - time.process_time()
     "start_from",
     envvar="TEXTGEN_TRAIN_FROM",
     metavar="MODEL",
-    help="Start from a model, a run or a file, and keep its network; none for nothing.",
+    help="Start from a model, a run or a file, and keep its network; none for nothing.  [default: "
+    "auto, which takes builtin:english where it is worth it]",
 )
 @click.option(
     "--holdout",

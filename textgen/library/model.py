@@ -32,8 +32,9 @@ def load(model: str | os.PathLike[str] | None = None) -> "Model":
     <textgen.Model 'echo': lstm 64, 62 characters>
 
     Args:
-        model: the name of a run in `checkpoints/`, a run's folder, or a .keras file; None for the
-            newest run.
+        model: the name of a run in `checkpoints/`, a run's folder, a .keras file, or
+            `builtin:english`; None for the newest run, and for `builtin:english` where there is
+            none.
 
     Raises:
         TextgenError: it is missing or damaged.

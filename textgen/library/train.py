@@ -98,7 +98,8 @@ def train(
         name: of the run; after the source if None, or the newest run to resume.
         resume: whether to continue a run.
         overwrite: whether to replace the run `name`.
-        start_from: the model that a new run starts from, a run or a file; `none` for nothing.
+        start_from: the model that a new run starts from, a run or a file; `none` for nothing,
+            `auto` for `builtin:english` where it is worth it.
         holdout: a source that is held out; None for the end of each text.
         preset: `nietzsche` or `cat-in-the-hat`.
         callbacks: Keras callbacks, called as `model.fit` calls them; their epoch is an evaluation

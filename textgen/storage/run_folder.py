@@ -163,10 +163,8 @@ def default_model(root: Path = ROOT) -> Path:
     """The model of the newest run; where there is none yet, the English one, and a note."""
     if newest := _newest_model(root):
         return newest
-    if has_shipped(ENGLISH):
-        note(f"There is no run in {shown(root)} yet, so {ENGLISH} writes.")
-        return find_model(ENGLISH)
-    return find_model(None, root)
+    note(f"There is no run in {shown(root)} yet, so {ENGLISH} writes.")
+    return find_model(ENGLISH)
 
 
 def _newest_model(root: Path) -> Path | None:
@@ -174,11 +172,6 @@ def _newest_model(root: Path) -> Path | None:
     effective = os.access in os.supports_effective_ids
     models = (run.model for run in runs(root))
     return next((m for m in models if os.access(m, os.R_OK, effective_ids=effective)), None)
-
-
-def has_shipped(name: str) -> bool:
-    """Whether a model `builtin:NAME` is there."""
-    return _shipped(name.removeprefix(BUILTIN)) is not None
 
 
 def _shipped(name: str) -> Path | None:
@@ -191,7 +184,7 @@ def _shipped(name: str) -> Path | None:
 
 def model_name(path: Path) -> str:
     """What a person calls a model file: its run's name, that of a shipped one, else the file's."""
-    if path.parent.name == "models" and path == _shipped(path.stem):
+    if _has_shipped(path):
         return BUILTIN + path.stem
     run = RunDirectory(path.parent)
     return run.name if path == run.model and run.name else path.name
@@ -199,8 +192,20 @@ def model_name(path: Path) -> str:
 
 def model_argument(path: Path) -> str:
     """What names a model file to a command: its run's name where that will do, else the path."""
+    if _has_shipped(path):
+        return model_name(path)
     run = RunDirectory(ROOT / path.parent.name)
     return run.name if path == run.model else str(path)
+
+
+def page_path(path: Path, name: str) -> Path:
+    """Where a page about a model goes: beside its file; of one that ships, into this folder."""
+    return Path(name) if _has_shipped(path) else path.parent / name
+
+
+def _has_shipped(path: Path) -> bool:
+    """Whether a file is a model that ships with textgen."""
+    return path.parent.name == "models" and path == _shipped(path.stem)
 
 
 def _not_found(given: Path, root: Path) -> str:

@@ -12,7 +12,7 @@ from textgen.config import PRESETS, ModelConfig
 from textgen.errors import TextgenError
 from textgen.generation.network import Network
 from textgen.messages import note
-from textgen.storage.run_folder import ENGLISH, has_shipped
+from textgen.storage.run_folder import ENGLISH
 from textgen.text.encoding import EncodedText, open_ids
 from textgen.text.vocabulary import Vocabulary
 from textgen.training.base import Base, load_base
@@ -79,7 +79,7 @@ def choose_start(
         base = load_base(wanted, request.root)
         check_fits(base, fixed, request.preset)
         return laid(base, request, encoded, text), None
-    if fixed or request.preset in PRESETS or not has_shipped(ENGLISH):
+    if fixed or request.preset in PRESETS:
         return None, None
     try:
         start = laid(load_base(ENGLISH, request.root), request, encoded, text)
