@@ -31,6 +31,12 @@ def many_letters(folder: Path) -> tuple[str, ...]:
     return ("train", "all.txt", "--normalize", "none", "--units", "8")
 
 
+def many_letters_and_a_base(folder: Path) -> tuple[str, ...]:
+    """As many characters as a model may know, and those that another one knows."""
+    (folder / "all.txt").write_text("".join(map(chr, range(0x20000, 0x20000 + MOST_CHARACTERS))))
+    return ("train", "all.txt", "--normalize", "none", "--from", "echo")
+
+
 REFUSED = {
     "an endless prompt": (("sample", "-f", "/dev/zero"), 1, "longer than 16,000,000 bytes"),
     "very many samples": (
@@ -47,6 +53,7 @@ REFUSED = {
     "an absurd rate": (("train", "--learning-rate", "1000001"), 2, "1000001"),
     "a pipe twice": (pipe_twice, 1, "The pipe pipe is given twice"),
     "very many characters": (many_letters, 1, "131,072 characters"),
+    "very many with a base": (many_letters_and_a_base, 1, "echo have 131,"),
 }
 
 

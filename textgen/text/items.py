@@ -47,7 +47,7 @@ class ItemList:
 
 def hash_of(item: str) -> int:
     """What stands for an item among the hashes of a list."""
-    return crc32(item.encode("utf-8", "surrogatepass"))
+    return crc32(item.encode())
 
 
 @dataclass(frozen=True)
