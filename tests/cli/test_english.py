@@ -1,7 +1,7 @@
 """The English model that ships with textgen (docs/base.md)."""
 
 import shutil
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 
 import pytest
@@ -100,12 +100,11 @@ def test_a_damaged_one_is_a_note(
     story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start that was not asked for never ends a run."""
-    import textgen.models
-
     shutil.copy(FILE, tmp_path)
     with (tmp_path / "english.keras").open("r+b") as file:
         file.truncate(1000)
-    monkeypatch.setattr(textgen.models.__loader__, "path", str(tmp_path / "__init__.py"))
+    loader = import_module("textgen.models").__loader__
+    monkeypatch.setattr(loader, "path", str(tmp_path / "__init__.py"))
     noted: list[str] = []
     with notes_to(noted.append):
         assert chosen(story, tmp_path) == (False, None)
