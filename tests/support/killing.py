@@ -54,6 +54,8 @@ class Trainer:
         return subprocess.Popen(
             [sys.executable, "-c", OFTEN_SAVING, self.name, self.how, json.dumps(self.given)],
             cwd=self.folder,
+            # It finds this module whether a test or a benchmark runs.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
