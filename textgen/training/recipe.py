@@ -50,6 +50,9 @@ FEWEST_STEPS = 2000
 ROWS = 16
 MOST_ROWS = 64
 
+# The peak learning rate of a run that starts from a model: of the language of the text, or another.
+NEAR_RATE, FAR_RATE = 0.001, 0.004
+
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
     *((128,), (192,), (256,), (256, 256)),
@@ -208,10 +211,15 @@ def fit(budget: Budget) -> Preset:
     )
 
 
-def fit_from(budget: Budget, base: ModelConfig) -> Preset:
+def fit_from(budget: Budget, base: ModelConfig, near: bool) -> Preset:
     """Choose a schedule for a model that starts from another one, whose network it keeps.
 
     Without a time it makes as many operations as a new network would, but one pass at least.
+
+    Args:
+        budget: what the run has to learn from, and the time.
+        base: the architecture of the model.
+        near: whether it predicts such text already, so that it has little to unlearn.
     """
     seq_length, batch_size = 64, budget.rows
     epochs = budget.epochs
@@ -224,7 +232,7 @@ def fit_from(budget: Budget, base: ModelConfig) -> Preset:
             batch_size=batch_size,
             epochs=epochs,
             minutes=budget.minutes,
-            learning_rate=0.002,
+            learning_rate=NEAR_RATE if near else FAR_RATE,
             patience=None if epochs is None else max(5, epochs // 5),
         ),
     )

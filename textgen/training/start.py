@@ -1,7 +1,7 @@
 """What a run starts from: nothing, or a model that is worth it on this text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +40,13 @@ class Start:
         base: the model.
         vocabulary: the characters of the text and of the base.
         weights: by name, for that vocabulary.
+        near: whether it predicts the text almost as well as n-grams of that do, or better.
     """
 
     base: Base
     vocabulary: Vocabulary
     weights: Mapping[str, np.ndarray]
+    near: bool = False
 
     @property
     def config(self) -> ModelConfig:
@@ -78,7 +80,7 @@ def choose_start(
     if wanted != AUTO:
         base = load_base(wanted, request.root)
         check_fits(base, fixed, request.preset)
-        return laid(base, request, encoded, text), None
+        return tried(laid(base, request, encoded, text), encoded.vocabulary, text)[0], None
     if fixed or request.preset in PRESETS:
         return None, None
     try:
@@ -86,7 +88,10 @@ def choose_start(
     except TextgenError as error:
         note(f"Note: starting from nothing: {error}")
         return None, None
-    return judged(start, encoded.vocabulary, text)
+    start, why = tried(start, encoded.vocabulary, text)
+    if start.near:
+        return start, f"Starting from a model: {why}"
+    return None, f"Starting from nothing: {why}"
 
 
 def check_fits(base: Base, fixed: dict[str, object], preset: str | None) -> None:
@@ -133,8 +138,8 @@ def counted(ids: np.ndarray, size: int) -> np.ndarray:
     return sum((np.bincount(part, minlength=size) for part in blocks), np.zeros(size, np.int64))
 
 
-def judged(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[Start | None, str]:
-    """Whether a start is worth it, by a trial on pieces of the training text.
+def tried(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[Start, str]:
+    """Whether a start is near a text, by a trial on pieces of what is trained on.
 
     Args:
         start: the model in question.
@@ -142,18 +147,15 @@ def judged(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[Start | Non
         text: ids of what is trained on (characters,), in that vocabulary.
 
     Returns:
-        The start or None; and why, in one line.
+        The start, and what was found, in one line.
     """
     if len(text) < SHORTEST:
-        return None, "Starting from nothing: the text is too short to try a model on."
+        return start, "the text is too short to try a model on."
     base_bits, ngram_bits = trial(start, own, text)
-    figures = (
+    return replace(start, near=base_bits <= ngram_bits + MARGIN), (
         f"{start.base.name}, before any training, takes {base_bits:.2f} bits a character here, "
-        f"n-grams of the text {ngram_bits:.2f}"
+        f"n-grams of the text {ngram_bits:.2f}."
     )
-    if base_bits <= ngram_bits + MARGIN:
-        return start, f"Starting from a model: {figures}."
-    return None, f"Starting from nothing: {figures}."
 
 
 def trial(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[float, float]:
