@@ -1,5 +1,6 @@
 """The default recipe: what it chooses for which corpus and time."""
 
+import math
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from textgen.training.recipe import (
     largest_for,
     learning_rate_for,
     matrix_rate,
+    rate_from,
     weights_of,
     windows_for,
 )
@@ -93,6 +95,13 @@ def test_no_run_without_a_time_is_endless() -> None:
 
 def test_asked_for_epochs_are_kept() -> None:
     assert fit(budget(30_000, None, 3)).train.epochs == 3
+
+
+def test_what_writes_such_text_already_learns_more_slowly() -> None:
+    rates = [rate_from(lag, passes=1) for lag in (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)]
+    assert rates == sorted(rates)
+    assert (rates[0], rates[-1]) == (0.0007, 0.006)
+    assert rate_from(math.inf, passes=12) == 0.003
 
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])

@@ -7,7 +7,7 @@ from textgen.config import TrainConfig
 
 MOST_STEPS = 1000  # between two evaluations
 MOST_EVALUATIONS = 20  # of a run with --minutes,
-EVALUATION_SHARE = 0.03  # which spends at most this share of its time on them
+EVALUATION_SHARE = 0.06  # which spends at most this share of its time on them
 
 
 class Clock:

@@ -138,7 +138,7 @@ def budget_of(request: Request, encoded: EncodedText) -> Budget | None:
 
 def chosen(budget: Budget, start: Start | None) -> Preset:
     """What the recipe makes of a budget."""
-    return recipe.fit_from(budget, start.config, start.near) if start else recipe.fit(budget)
+    return recipe.fit_from(budget, start.config, start.lag) if start else recipe.fit(budget)
 
 
 def settings(preset: Preset, given: dict[str, Any], timed: bool) -> tuple[ModelConfig, TrainConfig]:

@@ -3,6 +3,7 @@
 The rules were found by the search that docs/training.md describes.
 """
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -50,8 +51,10 @@ FEWEST_STEPS = 2000
 ROWS = 16
 MOST_ROWS = 64
 
-# The peak learning rate of a run that starts from a model: of the language of the text, or another.
-NEAR_RATE, FAR_RATE = 0.001, 0.004
+# The peak learning rate of a run that starts from a model, by the bits a character by which that
+# predicts the text worse than n-grams: what writes such text already has little to unlearn.
+LAGS, RATES = (-0.6, 0.1, 3.0), (0.0007, 0.003, 0.006)
+FEW_PASSES = 3  # where it reads the text more often, it falls with their square root
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -69,6 +72,8 @@ INPUT_DROPOUT = (0.07, 0.15, 0.0)
 WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 # (passes, how much of these).
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
+# Of a run that starts from a model, the share of outputs to drop: (passes, share).
+DROPOUT_FROM = ((2, 6), (0.0, 0.2))
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -211,7 +216,7 @@ def fit(budget: Budget) -> Preset:
     )
 
 
-def fit_from(budget: Budget, base: ModelConfig, near: bool) -> Preset:
+def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
     """Choose a schedule for a model that starts from another one, whose network it keeps.
 
     Without a time it makes as many operations as a new network would, but one pass at least.
@@ -219,23 +224,31 @@ def fit_from(budget: Budget, base: ModelConfig, near: bool) -> Preset:
     Args:
         budget: what the run has to learn from, and the time.
         base: the architecture of the model.
-        near: whether it predicts such text already, so that it has little to unlearn.
+        lag: bits a character by which it predicts the text worse than n-grams of that do.
     """
     seq_length, batch_size = 64, budget.rows
     epochs = budget.epochs
     if epochs is not None:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
         epochs = max(1, round(epochs * min(1.0, share)))
+    passes = epochs or budget.true_passes(base.units)
+    dropout = float(np.interp(passes, *DROPOUT_FROM))
     return Preset(
-        replace(base, dropout=0.2, seq_length=seq_length),
+        replace(base, dropout=round(20 * dropout) / 20, seq_length=seq_length),
         TrainConfig(
             batch_size=batch_size,
             epochs=epochs,
             minutes=budget.minutes,
-            learning_rate=NEAR_RATE if near else FAR_RATE,
+            learning_rate=rate_from(lag, passes),
             patience=None if epochs is None else max(5, epochs // 5),
         ),
     )
+
+
+def rate_from(lag: float, passes: float) -> float:
+    """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
+    peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
+    return float(f"{peak / math.sqrt(max(1.0, passes / FEW_PASSES)):.2g}")
 
 
 def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:

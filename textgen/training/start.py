@@ -1,5 +1,6 @@
 """What a run starts from: nothing, or a model that is worth it on this text."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,13 +41,13 @@ class Start:
         base: the model.
         vocabulary: the characters of the text and of the base.
         weights: by name, for that vocabulary.
-        near: whether it predicts the text almost as well as n-grams of that do, or better.
+        lag: bits a character by which it predicts the text worse than n-grams of that do.
     """
 
     base: Base
     vocabulary: Vocabulary
     weights: Mapping[str, np.ndarray]
-    near: bool = False
+    lag: float = math.inf
 
     @property
     def config(self) -> ModelConfig:
@@ -89,7 +90,7 @@ def choose_start(
         note(f"Note: starting from nothing: {error}")
         return None, None
     start, why = tried(start, encoded.vocabulary, text)
-    if start.near:
+    if start.lag <= MARGIN:
         return start, f"Starting from a model: {why}"
     return None, f"Starting from nothing: {why}"
 
@@ -139,7 +140,7 @@ def counted(ids: np.ndarray, size: int) -> np.ndarray:
 
 
 def tried(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[Start, str]:
-    """Whether a start is near a text, by a trial on pieces of what is trained on.
+    """How far a start is from a text, by a trial on pieces of what is trained on.
 
     Args:
         start: the model in question.
@@ -152,7 +153,7 @@ def tried(start: Start, own: Vocabulary, text: np.ndarray) -> tuple[Start, str]:
     if len(text) < SHORTEST:
         return start, "the text is too short to try a model on."
     base_bits, ngram_bits = trial(start, own, text)
-    return replace(start, near=base_bits <= ngram_bits + MARGIN), (
+    return replace(start, lag=base_bits - ngram_bits), (
         f"{start.base.name}, before any training, takes {base_bits:.2f} bits a character here, "
         f"n-grams of the text {ngram_bits:.2f}."
     )
