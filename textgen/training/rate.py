@@ -8,7 +8,6 @@ from textgen.config import TrainConfig
 from textgen.training.progress import Progress
 
 WARMUP = 0.02  # share of the run in which the learning rate rises
-MORE = 0.3  # of the peak learning rate, where a finished run is given more time
 FINAL_RATE = 0.01  # of the peak learning rate, at the end
 
 
@@ -46,15 +45,14 @@ class Rate:
         return float(self._variable.numpy())
 
     def give(self, done: float, factor: float) -> float:
-        """Set and return the rate when a share `done` (0 to 1) of the run is over.
+        """Set and return the rate when a share `done` (0 to 1) of the stage is over.
 
         Args:
             done: the share.
             factor: of the schedule, on which all workers agree.
         """
         self.heed_callbacks()
-        stage = MORE if self._progress.stage_seconds else 1.0
-        self._variable.assign(learning_rate(self._train, done) * stage * factor)
+        self._variable.assign(learning_rate(self._train, done) * factor)
         self._given = self.now
         return self._given
 
