@@ -238,7 +238,7 @@ def test_tensorboard_of_keras(tmp_path: Path, story: str) -> None:
 
 
 def test_a_finished_run_is_given_more_minutes(tmp_path: Path, finished: RunDirectory) -> None:
-    """They come on top of those it had; its rate rises and falls again."""
+    """They come on top of those it had; its rate rises again."""
     shutil.copytree(finished.path, tmp_path / "x")
     before = read_state(finished.state)[0]
     assert before["finished"]
@@ -254,8 +254,7 @@ def test_a_finished_run_is_given_more_minutes(tmp_path: Path, finished: RunDirec
     assert more.finished
     run = read_run(tmp_path / "x/run.json")
     assert run.train.minutes == pytest.approx(before["seconds"] / 60 + 0.05)
-    assert rates[0] < run.train.learning_rate / 2 < max(rates) <= run.train.learning_rate * 1.001
-    assert rates[-1] < run.train.learning_rate / 2
+    assert max(rates) > run.train.learning_rate / 2
 
 
 def test_the_minutes_of_an_unfinished_run_are_its_whole_time(tmp_path: Path, story: str) -> None:

@@ -72,11 +72,8 @@ def summary_lines(trained: "Trained", figures: dict[str, Any]) -> Iterator[str]:
         yield f"held out of {printable(text['name'])}: {cost}"
     if run.bases:
         name = run.bases[0].name
-        works = ", the works listed in docs/base.md," if name == ENGLISH else ""
-        yield (
-            f"It started from {shown(name)}: on what that model was trained on{works} the figures "
-            "are too good."
-        )
+        works = " (docs/base.md)" if name == ENGLISH else ""
+        yield f"It started from {shown(name)}; on what that was trained on{works}, figures flatter."
     if note := sample_note(run.train_characters, run.holdout_characters):
         yield note
     assert progress.val_loss is not None and progress.best is not None
