@@ -103,9 +103,10 @@ class Lines(Notes):
         for line in self.written:
             self.note(f"    {line}")
 
-    def wrote(self, text: str, whole: bool = False) -> None:
+    def wrote(self, text: str, items: bool = False) -> None:
         """Keep what the model writes, to show it below its hold-out loss."""
-        self.written = whole_lines(text, 1, whole)
+        line = "   ".join(text.splitlines()) if items else text
+        self.written = whole_lines(line, 1, whole=items)
 
 
 class Bar(Lines):

@@ -62,9 +62,12 @@ def info(model: str | None, json: bool) -> None:
 def copied_items(path: Path, model: "Model") -> "CopiedItems | None":
     """How many items that a model writes are in its list; None where it has none at hand."""
     from textgen.analysis.copying import count_copied_items
+    from textgen.generation.items import items_of
     from textgen.generation.mixing import Part
     from textgen.generation.network import Network
 
+    if items_of(model) is None:
+        return None
     one_blas_thread()
     return count_copied_items(Part(path, model, Network(model.config, model.weights)))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from textgen.cli.items import is_list, text_line, write_items
+from textgen.cli.items import INTERRUPTED, is_list, text_line, write_items
 from textgen.cli.options import complete_run
 from textgen.cli.pipe import TextPipe
 from textgen.cli.terminal import note_on_stderr, one_blas_thread
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from textgen.generation.writing import Texts
     from textgen.library.writer import Writer
 
-INTERRUPTED = 130
 HOT = 2.0  # a temperature above this writes noise
 # What makes a text of what would be items.
 ENDS = ("length", "num_samples", "stop", "until", "max_copy", "prompts", "separator")

@@ -41,10 +41,16 @@ def known_items(wanted: Collection[str], ids: np.ndarray, vocabulary: Vocabulary
         vocabulary: its characters.
     """
     sought, known = set(wanted), set[str]()
+    for some in items_in(ids, vocabulary):
+        known |= sought.intersection(some)
+    return known
+
+
+def items_in(ids: np.ndarray, vocabulary: Vocabulary) -> Iterator[list[str]]:
+    """The items of a list, ids (characters,), in blocks; see `known_items`."""
     blocks = (ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK))
     for piece in whole_lines(map(vocabulary.decode, blocks)):
-        known |= sought.intersection(piece.split("\n"))
-    return known
+        yield piece.removesuffix("\n").split("\n")
 
 
 def items_of(model: Model) -> ItemList | None:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from textgen.corpus.chunks import whole_lines
-from textgen.generation.items import BLOCK
+from textgen.generation.items import items_in
 from textgen.storage.provenance import Provenance
 from textgen.storage.run_folder import RunText
 from textgen.text.items import ItemList, hash_of
@@ -27,10 +26,8 @@ def item_hashes(items: ItemList, text: RunText | None, vocabulary: Vocabulary) -
         return None
     found = [np.empty(0, "<u4")]
     for ids in (text.train, text.holdout):
-        blocks = (ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK))
-        for piece in whole_lines(map(vocabulary.decode, blocks)):
-            lines = piece.removesuffix("\n").split("\n")
-            found.append(np.fromiter(map(hash_of, lines), "<u4", len(lines)))
+        for some in items_in(ids, vocabulary):
+            found.append(np.fromiter(map(hash_of, some), "<u4", len(some)))
     return np.unique(np.concatenate(found))
 
 

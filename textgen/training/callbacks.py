@@ -111,8 +111,7 @@ class KeepSamples(keras.callbacks.Callback):
         model = self._current()
         texts = sample_texts(model, self._seed)
         atomic_write(path, headed(texts, model.sampling.temperatures).encode())
-        is_list = items_of(model) is not None
-        self._reporter.wrote("   ".join(texts[0].split("\n")) if is_list else texts[0], is_list)
+        self._reporter.wrote(texts[0], items_of(model) is not None)
 
 
 class Log(keras.callbacks.Callback):

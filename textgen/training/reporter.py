@@ -36,12 +36,12 @@ class Reporter:
     def evaluated(self, status: Status, val_loss: float, best: bool) -> None:
         """The hold-out loss (nats a character) is known."""
 
-    def wrote(self, text: str, whole: bool = False) -> None:
+    def wrote(self, text: str, items: bool = False) -> None:
         """What the model writes now, after the same prompt each time; its loss follows.
 
         Args:
-            text: a text, or items of a list.
-            whole: whether it begins and ends at a word.
+            text: a text, which may begin and end within a word, or items, one a line.
+            items: whether it is items of a list.
         """
 
     def close(self) -> None:
