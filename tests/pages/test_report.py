@@ -248,6 +248,16 @@ def test_a_text_without_a_property_has_no_neuron_for_it() -> None:
     assert names == {"place in the word", "vowels"}
 
 
+def test_a_text_shorter_than_the_window_has_no_neurons() -> None:
+    text = 'She said "No."'
+    vocabulary = Vocabulary("".join(sorted(set(text))))
+    config = ModelConfig(units=(4,), seq_length=40, targets="last")
+    shapes = config.weight_shapes(len(vocabulary))
+    network = Network(config, {name: np.full(s, 0.1, "f4") for name, s in shapes.items()})
+    with np.errstate(all="raise"):
+        assert tied_neurons(network, vocabulary.encode(text), text) == []
+
+
 def test_a_plot_takes_its_ink_from_the_page_and_is_the_same_each_time() -> None:
     lines = [Line("<a>", [1, 2], [3.0, float("nan")]), Line("b", [1, 2], [2.0, 1.5])]
     svg = line_plot("Loss & <more>", "x", lines, {"5-gram": 2.4}, log=True)

@@ -102,16 +102,14 @@ def tied_neurons(network: Network, ids: np.ndarray, text: str) -> list[Tie]:
         ids: a text (characters,).
         text: the same as characters.
     """
-    properties = {
-        name: values
-        for name, property_of in PROPERTIES.items()
-        if _varies(values := property_of(text))
-    }
+    properties = {name: property_of(text) for name, property_of in PROPERTIES.items()}
     best: dict[str, Tie] = {}
     for layer in range(network.config.num_layers):
         values = activity(network, ids, layer)
         read = ~np.isnan(values[:, 0])
         for name, wanted in properties.items():
+            if not _varies(wanted[read]):
+                continue
             unit, correlation = _closest(values[read], wanted[read])
             if name not in best or abs(correlation) > abs(best[name].correlation):
                 start = _liveliest(text, wanted, int(read.argmax()))
