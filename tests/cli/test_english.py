@@ -103,8 +103,7 @@ def test_a_damaged_one_is_a_note(
     shutil.copy(FILE, tmp_path)
     with (tmp_path / "english.keras").open("r+b") as file:
         file.truncate(1000)
-    loader = import_module("textgen.models").__loader__
-    monkeypatch.setattr(loader, "path", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(import_module("textgen.models"), "__path__", [str(tmp_path)])
     noted: list[str] = []
     with notes_to(noted.append):
         assert chosen(story, tmp_path) == (False, None)

@@ -21,6 +21,9 @@ _RUN_COLUMNS = 1024
 # 0-d arrays: a NumPy function takes them without converting a scalar at every call.
 _ONE = np.array(1.0, dtype=np.float32)
 _HALF = np.array(0.5, dtype=np.float32)
+_WHOLE = slice(None), _ONE
+# Rows that are transposed at once: what is read and written of so few stays in the cache.
+_BLOCK = 32
 
 
 def _sigmoid_from_tanh(gates: np.ndarray) -> None:
@@ -29,9 +32,23 @@ def _sigmoid_from_tanh(gates: np.ndarray) -> None:
     np.multiply(gates, _HALF, out=gates)
 
 
-def _columns_first(matrix: np.ndarray) -> np.ndarray:
-    """A Keras kernel (inputs, columns) as a contiguous float32 (columns, inputs)."""
-    return np.ascontiguousarray(matrix.T, dtype=np.float32)
+def _columns_first(matrix: np.ndarray, *parts: tuple[slice, np.ndarray]) -> np.ndarray:
+    """A Keras kernel (inputs, columns) as a contiguous float32 (columns, inputs).
+
+    Args:
+        matrix: the kernel.
+        parts: which columns come first, second and so on, and what they are multiplied by.
+    """
+    out = np.empty(matrix.shape[::-1], np.float32)
+    done = 0
+    for columns, factor in parts or [_WHOLE]:
+        part = matrix[:, columns]
+        rows = out[done : done + part.shape[1]]
+        for start in range(0, len(matrix), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            np.multiply(part[block].T, factor, out=rows[:, block])
+        done += len(rows)
+    return out
 
 
 class _Lstm:
@@ -40,12 +57,11 @@ class _Lstm:
     def __init__(self, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray):
         i, f, c, o = (slice(k * len(recurrent), (k + 1) * len(recurrent)) for k in range(4))
         # The sigmoid gates stand together: i, f, o, c.
-        order = np.r_[i, f, o, c]
-        halves = np.repeat([_HALF, _HALF, _HALF, _ONE], len(recurrent))[:, None]
+        gates = (i, _HALF), (f, _HALF), (o, _HALF), (c, _ONE)
         self.units = len(recurrent)
-        self.kernel = _columns_first(kernel)[order] * halves
-        self.recurrent = _columns_first(recurrent)[order] * halves
-        self.bias = bias.astype(np.float32)[order, None] * halves
+        self.kernel = _columns_first(kernel, *gates)
+        self.recurrent = _columns_first(recurrent, *gates)
+        self.bias = _columns_first(bias[None], *gates)
 
     def start(self, batch: int) -> list[np.ndarray]:
         """The zero state [h, c], each (units, batch)."""
@@ -76,14 +92,14 @@ class _Gru:
 
     def __init__(self, kernel: np.ndarray, recurrent: np.ndarray, bias: np.ndarray):
         self.units = len(recurrent)
-        halves = np.repeat([_HALF, _HALF, _ONE], self.units)[:, None]
-        self.kernel = _columns_first(kernel) * halves
-        self.recurrent = _columns_first(recurrent) * halves
+        gates = (slice(2 * self.units), _HALF), (slice(2 * self.units, None), _ONE)
+        self.kernel = _columns_first(kernel, *gates)
+        self.recurrent = _columns_first(recurrent, *gates)
         # The candidate's recurrent bias stands inside the reset gate, so it stays apart.
         inside = bias[1].astype(np.float32)
         self.recurrent_bias = inside[2 * self.units :, None].copy()
         inside[2 * self.units :] = 0
-        self.bias = (bias[0].astype(np.float32) + inside)[:, None] * halves
+        self.bias = _columns_first((bias[0].astype(np.float32) + inside)[None], *gates)
 
     def start(self, batch: int) -> list[np.ndarray]:
         """The zero state [h], (units, batch)."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -176,10 +177,8 @@ def _newest_model(root: Path) -> Path | None:
 
 def _shipped(name: str) -> Path | None:
     """The file of a model that ships with textgen, None if there is none of that name."""
-    from importlib import resources  # takes milliseconds, and most models are runs
-
-    folder = Path(str(resources.files("textgen.models")))
-    return {path.stem: path for path in folder.glob("*.keras")}.get(name)
+    (folder,) = import_module("textgen.models").__path__
+    return {path.stem: path for path in Path(folder).glob("*.keras")}.get(name)
 
 
 def model_name(path: Path) -> str:
