@@ -25,13 +25,7 @@ from textgen.text.encoding import open_ids
 from textgen.training.rate import learning_rate
 from textgen.training.stopping import Interrupted
 
-TINY: dict[str, Any] = {
-    "units": (9, 7),
-    "seq_length": 16,
-    "batch_size": 8,
-    "epochs": 2,
-    "dropout": 0.3,
-}
+TINY: dict[str, Any] = {"units": (9,), "seq_length": 16, "batch_size": 8, "epochs": 2}
 
 
 def log_of(run: RunDirectory) -> list[dict[str, str]]:
@@ -92,7 +86,8 @@ def test_resume_is_exact(
     """
     units = (9, 7) if targets == "every" else (9,)  # of two layers both states are carried
     options = TINY | {"cell": cell, "units": units, "targets": targets, "step": 9}
-    options |= {"precision": precision, "input_dropout": 0.1, "weight_dropout": 0.2}
+    options |= {"precision": precision}
+    options |= {"dropout": 0.3, "input_dropout": 0.1, "weight_dropout": 0.2}
     one, other = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "resumed")
     copying = CopyAfter(7, one.path, other.path)
     whole = train(tmp_path, "whole", story[:3000], copying, save_seconds=0, **options).progress
@@ -124,7 +119,7 @@ def test_an_interrupted_run_is_resumed_exactly(tmp_path: Path, story: str) -> No
 
 def test_patience_stops_and_keeps_the_best(tmp_path: Path, story: str) -> None:
     """On a short text a network soon learns by heart, and the hold-out loss turns up."""
-    options = TINY | {"units": (64,), "dropout": 0.0, "learning_rate": 0.03, "epochs": 200}
+    options = TINY | {"units": (64,), "learning_rate": 0.03, "epochs": 200}
     progress = train(tmp_path, "x", story[:3000], **options, patience=3).progress
     assert progress.waited == 3
     assert progress.evaluations < 200
