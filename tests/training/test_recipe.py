@@ -97,11 +97,19 @@ def test_asked_for_epochs_are_kept() -> None:
     assert fit(budget(30_000, None, 3)).train.epochs == 3
 
 
+def test_evaluations_take_time_from_learning() -> None:
+    """Where two of them take longer than all that is not learning otherwise."""
+    whole = budget(1_000_000, 1.0, None)
+    small = whole.measured((512, 512), 6000, spent=10, holdout=1000)
+    large = whole.measured((512, 512), 6000, spent=10, holdout=108_000)
+    assert (small.seconds, large.seconds) == (pytest.approx(47.5), pytest.approx(38))
+
+
 def test_what_writes_such_text_already_learns_more_slowly() -> None:
     rates = [rate_from(lag, passes=1) for lag in (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)]
     assert rates == sorted(rates)
-    assert (rates[0], rates[-1]) == (0.0007, 0.006)
-    assert rate_from(math.inf, passes=12) == 0.003
+    assert (rates[0], rates[-1]) == (0.0007, 0.012)
+    assert rate_from(math.inf, passes=12) == 0.006
 
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])

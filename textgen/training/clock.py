@@ -6,8 +6,8 @@ import time
 from textgen.config import TrainConfig
 
 MOST_STEPS = 1000  # between two evaluations
-MOST_EVALUATIONS = 20  # of a run with --minutes,
-EVALUATION_SHARE = 0.06  # which spends at most this share of its time on them
+MOST_EVALUATIONS = 20  # of a run with --minutes, which makes two at least,
+EVALUATION_SHARE = 0.06  # and spends at most this share of its time on more
 
 
 class Clock:
@@ -73,12 +73,18 @@ class Clock:
         step_share = 0.0 if self._total is None else step / self._total
         return min(1.0, max(time_share, step_share))
 
-    def evaluation_due(self, step: int, evaluations: int) -> bool:
-        """Whether the hold-out is to be measured after `step` steps and so many evaluations."""
+    def evaluation_due(self, step: int, evaluations: int, expected: float = 0.0) -> bool:
+        """Whether the hold-out is to be measured.
+
+        Args:
+            step: steps done.
+            evaluations: that were made.
+            expected: seconds that one should take, until that is known.
+        """
         if self._minutes is None:
             return step % self._steps_per_pass % self._steps_between == 0
         # The first evaluation compiles, so it does not show what another one costs.
-        costs = self._evaluation_seconds if evaluations > 1 else 0.0
+        costs = self._evaluation_seconds if evaluations > 1 else expected
         stage = self.budget - self._stage
         interval = max(stage / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
-        return self.now >= self._evaluated + interval
+        return self.now >= self._evaluated + min(interval, stage / 2)

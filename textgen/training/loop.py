@@ -142,8 +142,11 @@ class Training:
     def _evaluation_due(self) -> bool:
         """Whether the hold-out is to be measured before another step."""
         progress = self.progress
-        due = self._over() or self.clock.evaluation_due(progress.step, progress.evaluations)
-        return due and progress.loss_steps > 0
+        # Workers decide alike, so none of them goes by its own speed.
+        expected = self.standing.evaluation_seconds(self.holdout) if self.devices.alone else 0.0
+        return progress.loss_steps > 0 and (
+            self._over() or self.clock.evaluation_due(progress.step, progress.evaluations, expected)
+        )
 
     def _begin(self) -> None:
         """Take up the state of the directory, if it has one, and call the callbacks."""

@@ -100,7 +100,8 @@ def plan(
     if budget and budget.minutes and pace:
         for _ in range(MOST_MEASURED):
             guessed, rate = budget.passes(model.units), pace.measure(model, train, size)
-            budget = budget.measured(model.units, rate, time.monotonic() - request.asked)
+            spent = time.monotonic() - request.asked
+            budget = budget.measured(model.units, rate, spent, division.holdout)
             if abs(math.log(budget.passes(model.units) / guessed)) < ABOUT_RIGHT:
                 break
             preset, model, train = checked(budget)

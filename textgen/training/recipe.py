@@ -29,7 +29,10 @@ EFFICIENCY = 0.8
 # Seconds of a run in which nothing is learned, once its network is chosen: Keras is loaded and the
 # step compiled,
 START_UP = 4.0
-LEARNING = 0.95  # and of the rest the share in which nothing is measured, written or saved.
+LEARNING = 0.95  # and of the rest the share in which nothing is measured, written or saved,
+EVALUATIONS = 2  # or all but the time of so many evaluations, where these take longer.
+# Characters of the hold-out are measured so many times as fast as others are trained on.
+FORWARD = 3
 # The rules below were found when passes were counted by the guessed rate alone, which is about
 # twice the true one: so the passes of a run with a time are counted so many times.
 COUNTED = 2.1
@@ -53,7 +56,7 @@ MOST_ROWS = 64
 
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
-LAGS, RATES = (-0.6, 0.1, 3.0), (0.0007, 0.003, 0.006)
+LAGS, RATES = (-0.6, 0.1, 3.0), (0.0007, 0.003, 0.012)
 FEW_PASSES = 3  # where it reads the text more often, it falls with their square root
 
 # Layers and units, smallest first.
@@ -131,16 +134,20 @@ class Budget:
         """Floating-point operations that training can do."""
         return self.rate * self.seconds
 
-    def measured(self, units: tuple[int, ...], pace: float, spent: float) -> "Budget":
+    def measured(
+        self, units: tuple[int, ...], pace: float, spent: float, holdout: int = 0
+    ) -> "Budget":
         """The budget by a training step that was compiled and measured.
 
         Args:
             units: layers of the network that was measured.
             pace: characters a second of it.
             spent: seconds of the minutes that are over.
+            holdout: characters that are held out.
         """
         rate = COUNTED * pace * OPERATIONS * weights_of(units)
-        return replace(self, rate=rate, seconds=left(self.minutes or 0.0, spent))
+        seconds = left(self.minutes or 0.0, spent, evaluation_seconds(holdout, pace))
+        return replace(self, rate=rate, seconds=seconds)
 
     def passes(self, units: tuple[int, ...]) -> float:
         """How often a network of these layers reads the text, by the rules' count."""
@@ -171,9 +178,15 @@ def two_digits(number: float) -> str:
     return f"{float(f'{number:.2g}'):,g}"
 
 
-def left(minutes: float, spent: float) -> float:
-    """Seconds for learning that are left of the minutes of a run."""
-    return max(1.0, LEARNING * (minutes * 60 - spent))
+def left(minutes: float, spent: float, evaluation: float = 0.0) -> float:
+    """Seconds for learning that are left of a run's minutes; an evaluation takes some of them."""
+    seconds = minutes * 60 - spent
+    return max(1.0, min(LEARNING * seconds, seconds - EVALUATIONS * evaluation))
+
+
+def evaluation_seconds(holdout: int, pace: float) -> float:
+    """How long measuring a hold-out of so many characters takes, by the pace of training."""
+    return holdout / (FORWARD * pace)
 
 
 def budget(

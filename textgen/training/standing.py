@@ -8,11 +8,13 @@ import numpy as np
 from textgen.storage.model_file import Model
 from textgen.storage.run import Run
 from textgen.text.batches import Streams, Windows
+from textgen.text.parts import Holdout
 from textgen.training.clock import Clock
 from textgen.training.distributed.replicas import Replicas
 from textgen.training.learner import Learner
 from textgen.training.progress import Progress
 from textgen.training.rate import Rate
+from textgen.training.recipe import evaluation_seconds
 from textgen.training.reporter import Status
 
 ENOUGH_SECONDS = 1.0  # of steps, to know their speed
@@ -53,6 +55,11 @@ class Standing:
         """Passes at the end of a run with a time, at the speed so far; None if unknown."""
         seconds, left = self._progress.step_seconds, self._clock.budget - self._clock.now
         return self.passes * (1 + left / seconds) if seconds > ENOUGH_SECONDS else None
+
+    def evaluation_seconds(self, holdout: Holdout) -> float:
+        """How long measuring the hold-out should take, by the speed so far; 0 if unknown."""
+        speed = self._progress.chars_per_second
+        return evaluation_seconds(len(holdout.ids), speed) if speed else 0.0
 
     def status(self) -> Status:
         """What a person may watch."""

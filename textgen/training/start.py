@@ -30,7 +30,7 @@ TRIAL_SHARE = 0.1  # of the training text at most
 SHORTEST = 100  # characters
 WARM_UP = 20  # characters of a piece that are read and not counted
 # The base is worth it where untrained it costs at most so many bits more than the n-gram.
-MARGIN = 0.7
+MARGIN = 5.0
 
 
 @dataclass(frozen=True, eq=False)
