@@ -56,8 +56,9 @@ MOST_ROWS = 64
 
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
-LAGS, RATES = (-0.6, 0.1, 3.0), (0.0007, 0.003, 0.012)
-FEW_PASSES = 3  # where it reads the text more often, it falls with their square root
+LAGS, RATES = (-0.6, 0.1, 3.0), (0.001, 0.003, 0.012)
+# Where it reads the text more often than so, it falls with the square root of the passes, down to
+FEW_PASSES, LEAST_RATE = 3, 0.001
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -76,7 +77,7 @@ WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 # (passes, how much of these).
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
 # Of a run that starts from a model, the share of outputs to drop: (passes, share).
-DROPOUT_FROM = ((2, 6), (0.0, 0.2))
+DROPOUT_FROM = ((2, 6, 30), (0.0, 0.2, 0.35))
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -261,7 +262,8 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
 def rate_from(lag: float, passes: float) -> float:
     """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
     peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
-    return float(f"{peak / math.sqrt(max(1.0, passes / FEW_PASSES)):.2g}")
+    falling = peak / math.sqrt(max(1.0, passes / FEW_PASSES))
+    return float(f"{max(LEAST_RATE, falling):.2g}")
 
 
 def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:
