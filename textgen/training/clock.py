@@ -39,7 +39,7 @@ class Clock:
         self._steps_per_pass = steps_per_pass
         # Evaluations divide a pass into equal parts.
         self._steps_between = math.ceil(steps_per_pass / math.ceil(steps_per_pass / MOST_STEPS))
-        self._evaluated = 0.0
+        self._start = self._evaluated = 0.0
         self._evaluation_seconds = 0.0
 
     @property
@@ -54,7 +54,7 @@ class Clock:
 
     def start(self) -> None:
         """Training begins; what came before was start-up."""
-        self._evaluated = self.now
+        self._start = self._evaluated = self.now
 
     def evaluated(self, begun: float) -> None:
         """An evaluation is over that began when the clock said `begun`."""
@@ -63,8 +63,12 @@ class Clock:
 
     @property
     def budget(self) -> float:
-        """Seconds after which no step is made; the last evaluation and saving need time too."""
-        return (self._minutes or 0) * 60 - 1.2 * self._evaluation_seconds - 1.0
+        """Seconds after which no step is made."""
+        return self._budget(self._evaluation_seconds)
+
+    def _budget(self, evaluation: float) -> float:
+        """The last evaluation and saving need time too."""
+        return (self._minutes or 0) * 60 - 1.2 * evaluation - 1.0
 
     def done(self, step: int) -> float:
         """The share of the run's stage that is over after `step` steps, 0 to 1."""
@@ -86,5 +90,6 @@ class Clock:
         # The first evaluation compiles, so it does not show what another one costs.
         costs = self._evaluation_seconds if evaluations > 1 else expected
         stage = self.budget - self._stage
-        interval = max(stage / MOST_EVALUATIONS, costs / EVALUATION_SHARE)
-        return self.now >= self._evaluated + min(interval, stage / 2)
+        half = (self._budget(costs) - self._start) / 2
+        interval = max(stage / MOST_EVALUATIONS, min(costs / EVALUATION_SHARE, half))
+        return self.now >= self._evaluated + interval
