@@ -144,9 +144,8 @@ class Training:
         progress = self.progress
         # Workers decide alike, so none of them goes by its own speed.
         expected = self.standing.evaluation_seconds(self.holdout) if self.devices.alone else 0.0
-        return progress.loss_steps > 0 and (
-            self._over() or self.clock.evaluation_due(progress.step, progress.evaluations, expected)
-        )
+        due = self.clock.evaluation_due(progress.step, progress.evaluations, expected)
+        return progress.loss_steps > 0 and (due or self._over())
 
     def _begin(self) -> None:
         """Take up the state of the directory, if it has one, and call the callbacks."""
