@@ -53,7 +53,7 @@ class Standing:
 
     def expected_passes(self) -> float | None:
         """Passes at the end of a run with a time, at the speed so far; None if unknown."""
-        seconds, left = self._progress.step_seconds, self._clock.budget - self._clock.now
+        seconds, left = self._progress.step_seconds, max(0.0, self._clock.budget - self._clock.now)
         return self.passes * (1 + left / seconds) if seconds > ENOUGH_SECONDS else None
 
     def evaluation_seconds(self, holdout: Holdout) -> float:
