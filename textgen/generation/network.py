@@ -21,7 +21,6 @@ _RUN_COLUMNS = 1024
 # 0-d arrays: a NumPy function takes them without converting a scalar at every call.
 _ONE = np.array(1.0, dtype=np.float32)
 _HALF = np.array(0.5, dtype=np.float32)
-_WHOLE = slice(None), _ONE
 # Rows that are transposed at once: what is read and written of so few stays in the cache.
 _BLOCK = 32
 
@@ -37,11 +36,12 @@ def _columns_first(matrix: np.ndarray, *parts: tuple[slice, np.ndarray]) -> np.n
 
     Args:
         matrix: the kernel.
-        parts: which columns come first, second and so on, and what they are multiplied by.
+        parts: which columns come first, second and so on, and what they are multiplied by; all
+            as they are if none are given.
     """
     out = np.empty(matrix.shape[::-1], np.float32)
     done = 0
-    for columns, factor in parts or [_WHOLE]:
+    for columns, factor in parts or [(slice(None), _ONE)]:
         part = matrix[:, columns]
         rows = out[done : done + part.shape[1]]
         for start in range(0, len(matrix), _BLOCK):

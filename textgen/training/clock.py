@@ -77,7 +77,7 @@ class Clock:
         step_share = 0.0 if self._total is None else step / self._total
         return min(1.0, max(time_share, step_share))
 
-    def evaluation_due(self, step: int, evaluations: int, expected: float = 0.0) -> bool:
+    def evaluation_due(self, step: int, evaluations: int, expected: float) -> bool:
         """Whether the hold-out is to be measured.
 
         Args:

@@ -135,9 +135,7 @@ class Budget:
         """Floating-point operations that training can do."""
         return self.rate * self.seconds
 
-    def measured(
-        self, units: tuple[int, ...], pace: float, spent: float, holdout: int = 0
-    ) -> "Budget":
+    def measured(self, units: tuple[int, ...], pace: float, spent: float, holdout: int) -> "Budget":
         """The budget by a training step that was compiled and measured.
 
         Args:
