@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from textgen.config import ModelConfig
 from textgen.cores import available_cores
 from textgen.training.recipe import (
     MOST_PASSES,
@@ -13,6 +14,7 @@ from textgen.training.recipe import (
     budget,
     dropouts_for,
     fit,
+    fit_from,
     largest_for,
     learning_rate_for,
     matrix_rate,
@@ -109,9 +111,17 @@ def test_what_writes_such_text_already_learns_more_slowly() -> None:
     rates = [rate_from(lag, passes=1) for lag in (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (0.001, 0.012)
-    assert rate_from(math.inf, passes=12) == 0.006
-    assert rate_from(0.1, passes=12) == 0.0015
+    assert rate_from(math.inf, passes=12) == 0.003
+    assert rate_from(0.1, passes=6) == 0.0015
     assert rate_from(0.1, passes=200) == 0.001
+
+
+def test_a_start_from_a_model_drops_nothing_of_what_is_read_once() -> None:
+    base = ModelConfig(units=(512, 512))
+    often = fit_from(budget(30_000, None, epochs=100), base, lag=0.0)
+    assert (often.train.epochs, often.model.dropout, often.train.weight_dropout) == (25, 0.3, 0.1)
+    once = fit_from(in_time(1_000_000, 2), base, lag=0.0)
+    assert (once.model.dropout, once.train.weight_dropout) == (0, 0)
 
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])

@@ -57,7 +57,7 @@ MOST_ROWS = 64
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
 LAGS, RATES = (-0.6, 0.1, 3.0), (0.001, 0.003, 0.012)
-# Where it reads the text more often than so, it falls with the square root of the passes, down to
+# Where it reads the text more often than so, it falls as the passes rise, down to
 FEW_PASSES, LEAST_RATE = 3, 0.001
 
 # Layers and units, smallest first.
@@ -76,8 +76,10 @@ INPUT_DROPOUT = (0.07, 0.15, 0.0)
 WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 # (passes, how much of these).
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
-# Of a run that starts from a model, the share of outputs to drop: (passes, share).
-DROPOUT_FROM = ((2, 6, 30), (0.0, 0.2, 0.35))
+# Of a run that starts from a model, by passes: the shares to drop of outputs, of recurrent weights.
+PASSES_FROM = (2, 6, 30)
+DROPOUT_FROM = (0.0, 0.2, 0.35)
+WEIGHT_DROPOUT_FROM = (0.0, 0.1, 0.1)
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -244,14 +246,18 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
         epochs = max(1, round(epochs * min(1.0, share)))
     passes = epochs or budget.true_passes(base.units)
-    dropout = float(np.interp(passes, *DROPOUT_FROM))
+    outputs, weights = (
+        in_steps(np.interp(passes, PASSES_FROM, shares))
+        for shares in (DROPOUT_FROM, WEIGHT_DROPOUT_FROM)
+    )
     return Preset(
-        replace(base, dropout=round(20 * dropout) / 20, seq_length=seq_length),
+        replace(base, dropout=outputs, seq_length=seq_length),
         TrainConfig(
             batch_size=batch_size,
             epochs=epochs,
             minutes=budget.minutes,
             learning_rate=rate_from(lag, passes),
+            weight_dropout=weights,
             patience=None if epochs is None else max(5, epochs // 5),
         ),
     )
@@ -260,7 +266,7 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
 def rate_from(lag: float, passes: float) -> float:
     """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
     peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
-    falling = peak / math.sqrt(max(1.0, passes / FEW_PASSES))
+    falling = peak / max(1.0, passes / FEW_PASSES)
     return float(f"{max(LEAST_RATE, falling):.2g}")
 
 
@@ -295,13 +301,15 @@ def largest_for(budget: Budget) -> tuple[int, ...]:
 
 
 def dropouts_for(passes: float, weights_per_character: float) -> tuple[float, float, float]:
-    """The shares to drop: of outputs, of characters read, of recurrent weights.
-
-    In steps of 0.05: the search could not distinguish smaller ones.
-    """
+    """The shares to drop: of outputs, of characters read, of recurrent weights."""
     much = np.interp(passes, *DROPOUT_BY_PASSES)
     outputs, characters, weights = (
-        round(20 * float(much * np.interp(weights_per_character, WEIGHTS_A_CHARACTER, shares))) / 20
+        in_steps(much * np.interp(weights_per_character, WEIGHTS_A_CHARACTER, shares))
         for shares in (DROPOUT, INPUT_DROPOUT, WEIGHT_DROPOUT)
     )
     return outputs, characters, weights
+
+
+def in_steps(share: float) -> float:
+    """A share to drop, in steps of 0.05: the search could not distinguish smaller ones."""
+    return round(20 * float(share)) / 20
