@@ -108,18 +108,22 @@ def test_evaluations_take_time_from_learning() -> None:
 
 
 def test_what_writes_such_text_already_learns_more_slowly() -> None:
-    rates = [rate_from(lag, passes=1) for lag in (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)]
+    lags = (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)
+    rates = [rate_from(lag, characters=1_000_000) for lag in lags]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (0.001, 0.012)
-    assert rate_from(math.inf, passes=12) == 0.003
-    assert rate_from(0.1, passes=6) == 0.0015
-    assert rate_from(0.1, passes=200) == 0.001
+    assert rate_from(math.inf, characters=30_000) == 0.006
+    assert rate_from(0.1, characters=1_000) == 0.001
 
 
 def test_a_start_from_a_model_drops_nothing_of_what_is_read_once() -> None:
     base = ModelConfig(units=(512, 512))
-    often = fit_from(budget(30_000, None, epochs=100), base, lag=0.0)
-    assert (often.train.epochs, often.model.dropout, often.train.weight_dropout) == (25, 0.3, 0.1)
+    short, long = [
+        fit_from(budget(characters, None, epochs=100), base, lag=0.0)
+        for characters in (30_000, 1_000_000)
+    ]
+    assert (short.train.epochs, short.model.dropout, short.train.weight_dropout) == (25, 0.2, 0.1)
+    assert (long.train.epochs, long.model.dropout, long.train.weight_dropout) == (25, 0.05, 0.2)
     once = fit_from(in_time(1_000_000, 2), base, lag=0.0)
     assert (once.model.dropout, once.train.weight_dropout) == (0, 0)
 

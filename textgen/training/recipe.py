@@ -57,8 +57,8 @@ MOST_ROWS = 64
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
 LAGS, RATES = (-0.6, 0.1, 3.0), (0.001, 0.003, 0.012)
-# Where it reads the text more often than so, it falls as the passes rise, down to
-FEW_PASSES, LEAST_RATE = 3, 0.001
+# For a shorter text than so many characters it falls with the square root of the length, down to
+FULL_RATE, LEAST_RATE = 120_000, 0.001
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -76,10 +76,13 @@ INPUT_DROPOUT = (0.07, 0.15, 0.0)
 WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 # (passes, how much of these).
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
-# Of a run that starts from a model, by passes: the shares to drop of outputs, of recurrent weights.
-PASSES_FROM = (2, 6, 30)
-DROPOUT_FROM = (0.0, 0.2, 0.35)
-WEIGHT_DROPOUT_FROM = (0.0, 0.1, 0.1)
+# Of a run that starts from a model, by characters, the shares to drop of outputs, of recurrent
+# weights;
+LENGTHS = (5_000, 30_000, 150_000)
+DROPOUT_FROM = (0.35, 0.2, 0.05)
+WEIGHT_DROPOUT_FROM = (0.1, 0.1, 0.2)
+# (passes, how much of these).
+DROPOUT_FROM_BY_PASSES = ((2, 6), (0.0, 1.0))
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -246,8 +249,9 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
         epochs = max(1, round(epochs * min(1.0, share)))
     passes = epochs or budget.true_passes(base.units)
+    much = np.interp(passes, *DROPOUT_FROM_BY_PASSES)
     outputs, weights = (
-        in_steps(np.interp(passes, PASSES_FROM, shares))
+        in_steps(much * np.interp(math.log(budget.characters), np.log(LENGTHS), shares))
         for shares in (DROPOUT_FROM, WEIGHT_DROPOUT_FROM)
     )
     return Preset(
@@ -256,17 +260,17 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
             batch_size=batch_size,
             epochs=epochs,
             minutes=budget.minutes,
-            learning_rate=rate_from(lag, passes),
+            learning_rate=rate_from(lag, budget.characters),
             weight_dropout=weights,
             patience=None if epochs is None else max(5, epochs // 5),
         ),
     )
 
 
-def rate_from(lag: float, passes: float) -> float:
+def rate_from(lag: float, characters: int) -> float:
     """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
     peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
-    falling = peak / max(1.0, passes / FEW_PASSES)
+    falling = peak * math.sqrt(min(1.0, characters / FULL_RATE))
     return float(f"{max(LEAST_RATE, falling):.2g}")
 
 
