@@ -116,7 +116,7 @@ def test_what_writes_such_text_already_learns_more_slowly() -> None:
     assert rate_from(0.1, characters=1_000) == 0.001
 
 
-def test_a_start_from_a_model_drops_nothing_of_what_is_read_once() -> None:
+def test_a_start_from_a_model_drops_by_length_and_nothing_where_it_reads_once() -> None:
     base = ModelConfig(units=(512, 512))
     short, long = [
         fit_from(budget(characters, None, epochs=100), base, lag=0.0)
