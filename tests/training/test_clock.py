@@ -1,6 +1,7 @@
 """When the hold-out is measured, and how many passes are expected."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,12 +31,24 @@ def test_the_first_evaluation_waits_as_long_as_it_is_costly(expected: float, due
     assert clock.evaluation_due(50, 0, expected)
 
 
+def test_a_run_whose_passes_end_before_its_minutes_is_measured_as_often() -> None:
+    """A third of the minutes will do: so a third of the time lies between two evaluations."""
+    clock = Clock(replace(TRAIN, epochs=3), 100, time.monotonic())
+    clock.agreed = 0.0
+    clock.start()
+    for now, due in ((0.9, False), (1.1, True)):
+        clock.agreed = now
+        step = round(300 * now / 20)
+        assert clock.evaluation_due(step, 2, 0.0) == due
+
+
 def test_at_the_end_the_passes_that_were_made_are_expected() -> None:
     """Though the last evaluation has taken longer than the clock had kept for it."""
     clock = Clock(TRAIN, 100, time.monotonic())
     clock.agreed = 70.0
     batches: Any = SimpleNamespace(steps_per_pass=100)
     other: Any = None
+    run: Any = SimpleNamespace(train=TRAIN)
     progress = Progress(step=50, step_seconds=20.0)
-    standing = Standing(other, other, batches, other, progress, clock, other)
+    standing = Standing(run, other, batches, other, progress, clock, other)
     assert standing.expected_passes() == 0.5

@@ -109,11 +109,12 @@ def test_evaluations_take_time_from_learning() -> None:
 
 def test_what_writes_such_text_already_learns_more_slowly() -> None:
     lags = (-2, -0.6, -0.2, 0.1, 1, 3, math.inf)
-    rates = [rate_from(lag, characters=1_000_000) for lag in lags]
+    rates = [rate_from(lag, characters=1_000_000, passes=1) for lag in lags]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (0.001, 0.012)
-    assert rate_from(math.inf, characters=30_000) == 0.006
-    assert rate_from(0.1, characters=1_000) == 0.001
+    assert rate_from(math.inf, characters=30_000, passes=1) == 0.006
+    assert rate_from(math.inf, characters=1_000_000, passes=12) == 0.004
+    assert rate_from(0.1, characters=1_000, passes=1) == 0.001
 
 
 def test_a_start_from_a_model_drops_by_length_and_nothing_where_it_reads_once() -> None:
@@ -122,10 +123,25 @@ def test_a_start_from_a_model_drops_by_length_and_nothing_where_it_reads_once() 
         fit_from(budget(characters, None, epochs=100), base, lag=0.0)
         for characters in (30_000, 1_000_000)
     ]
-    assert (short.train.epochs, short.model.dropout, short.train.weight_dropout) == (25, 0.2, 0.1)
-    assert (long.train.epochs, long.model.dropout, long.train.weight_dropout) == (25, 0.05, 0.2)
+    assert (short.model.dropout, short.train.weight_dropout) == (0.1, 0.15)
+    assert (long.model.dropout, long.train.weight_dropout) == (0, 0.15)
     once = fit_from(in_time(1_000_000, 2), base, lag=0.0)
     assert (once.model.dropout, once.train.weight_dropout) == (0, 0)
+
+
+@pytest.mark.parametrize(("characters", "most"), [(5_000, 30), (30_000, 12), (1_000_000, 12)])
+def test_a_start_from_a_model_does_not_use_more_time_than_it_needs(
+    characters: int, most: int
+) -> None:
+    base = ModelConfig(units=(512, 512))
+    for whole in (in_time(characters, 600), budget(characters, None, epochs=100)):
+        assert (fit_from(whole, base, lag=0.0).train.epochs or math.inf) <= most
+    long = in_time(characters, 600)
+    preset = fit_from(long, base, lag=0.0)
+    assert (preset.train.epochs, preset.train.minutes, preset.train.patience) == (most, 600, None)
+    line = long.line(preset.model, preset.train)
+    assert line.endswith(f"about {most} passes; more would hardly help.")
+    assert fit_from(in_time(characters, 0.1), base, lag=0.0).train.epochs is None
 
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])

@@ -1,5 +1,6 @@
 """What a run starts from."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -128,6 +129,24 @@ def test_resuming_needs_no_base(trained: Path, story: str, tmp_path: Path) -> No
     train(root, "cut", None)
     one, other = (read_state(RunDirectory(root / name).state)[1] for name in ("whole", "cut"))
     assert all(np.array_equal(array, other[name]) for name, array in one.items())
+
+
+def test_with_much_time_it_ends_early_and_can_have_more(
+    invoke: Command, trained: Path, tmp_path: Path, story: str
+) -> None:
+    shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "text.txt").write_text(story[:2500])
+    options = ("--from", "echo", "--name", "new", "--minutes", "30")
+    done = invoke("train", "text.txt", *options, cwd=tmp_path)
+    assert done.returncode == 0
+    assert b"about 30 passes; more would hardly help." in done.stderr
+    assert b"so more text would help more than more time." in done.stderr
+    log = RunDirectory(tmp_path / "checkpoints/new").log
+    with log.open() as file:
+        assert float([*csv.DictReader(file)][-1]["passes"]) == 30
+    train(tmp_path / "checkpoints", "new", None, minutes=0.05)
+    with log.open() as file:
+        assert float([*csv.DictReader(file)][-1]["passes"]) > 30
 
 
 def test_a_run_killed_before_its_first_step_still_starts_from_the_base(

@@ -119,6 +119,7 @@ def in_words(trained: "Trained") -> str:
     from textgen.analysis.baselines import best_ngram
 
     progress, name = trained.progress, quoted(trained.directory.name)
+    train = trained.run.train
     assert progress.best is not None
     best = best_ngram(trained.run.baselines)
     lead = best[1] - bits(progress.best) if best else 0.0
@@ -131,6 +132,11 @@ def in_words(trained: "Trained") -> str:
     if progress.waited:
         return (
             f"{quality}; it was best before the end, so more text would help more than more time."
+        )
+    if train.minutes and train.epochs:  # the recipe would not use more time
+        return (
+            f"{quality}; it has read the text {train.epochs} times, so more text would help more "
+            "than more time."
         )
     return (
         f"{quality}; ten minutes more would help: textgen train --resume --name {name} --minutes 10"

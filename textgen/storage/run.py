@@ -241,7 +241,7 @@ def adjusted(run: Run, given: dict[str, Any]) -> Run:
     changes = {name: given[name] for name in ADJUSTABLE if name in given}
     if "epochs" in changes:
         changes["minutes"] = None
-    elif "minutes" in changes and run.train.minutes is None:
+    elif changes.get("minutes", run.train.minutes) != run.train.minutes:
         changes["epochs"] = None
     return replace(run, train=replace(run.train, **changes))
 

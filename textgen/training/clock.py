@@ -72,10 +72,13 @@ class Clock:
 
     def done(self, step: int) -> float:
         """The share of the run's stage that is over after `step` steps, 0 to 1."""
-        stage = max(self.budget - self._stage, 1e-9)
-        time_share = 0.0 if self._minutes is None else (self.now - self._stage) / stage
+        time_share = 0.0 if self._minutes is None else self._time_share()
         step_share = 0.0 if self._total is None else step / self._total
         return min(1.0, max(time_share, step_share))
+
+    def _time_share(self) -> float:
+        """The share of the stage's minutes that is over."""
+        return (self.now - self._stage) / max(self.budget - self._stage, 1e-9)
 
     def evaluation_due(self, step: int, evaluations: int, expected: float) -> bool:
         """Whether the hold-out is to be measured.
@@ -89,7 +92,9 @@ class Clock:
             return step % self._steps_per_pass % self._steps_between == 0
         # The first evaluation compiles, so it does not show what another one costs.
         costs = self._evaluation_seconds if evaluations > 1 else expected
-        stage = self.budget - self._stage
         half = (self._budget(costs) - self._start) / 2
-        interval = max(stage / MOST_EVALUATIONS, min(costs / EVALUATION_SHARE, half))
-        return self.now >= self._evaluated + interval
+        # Where the passes are over before the minutes, the run has only a share of these.
+        done = self.done(step)
+        share = self._time_share() / done if done else 1.0
+        part = share * (self.budget - self._stage) / MOST_EVALUATIONS
+        return self.now >= self._evaluated + max(part, min(costs / EVALUATION_SHARE, share * half))

@@ -105,7 +105,7 @@ def plan(
             if abs(math.log(budget.passes(model.units) / guessed)) < ABOUT_RIGHT:
                 break
             preset, model, train = checked(budget)
-        pace.announced = budget.true_passes(model.units)
+        pace.announced = budget.expected_passes(model, train)
     run = Run(
         preset=request.preset or "default",
         model=model,

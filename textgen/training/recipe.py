@@ -57,8 +57,9 @@ MOST_ROWS = 64
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
 LAGS, RATES = (-0.6, 0.1, 3.0), (0.001, 0.003, 0.012)
-# For a shorter text than so many characters it falls with the square root of the length, down to
-FULL_RATE, LEAST_RATE = 120_000, 0.001
+# For a shorter text than so many characters it falls with the square root of the length; for more
+# passes than these with their number, by this power, where that is less; and down to the least.
+FULL_LENGTH, FULL_PASSES, POWER, LEAST_RATE = 120_000, 3, 0.8, 0.001
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -76,13 +77,14 @@ INPUT_DROPOUT = (0.07, 0.15, 0.0)
 WEIGHT_DROPOUT = (0.0, 0.2, 0.5)
 # (passes, how much of these).
 DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
-# Of a run that starts from a model, by characters, the shares to drop of outputs, of recurrent
-# weights;
+# Of a run that starts from a model, by characters: the shares to drop of outputs, of recurrent
+# weights; and the passes after which more hardly help.
 LENGTHS = (5_000, 30_000, 150_000)
-DROPOUT_FROM = (0.35, 0.2, 0.05)
-WEIGHT_DROPOUT_FROM = (0.1, 0.1, 0.2)
-# (passes, how much of these).
-DROPOUT_FROM_BY_PASSES = ((2, 6), (0.0, 1.0))
+DROPOUT_FROM = (0.35, 0.1, 0.0)
+WEIGHT_DROPOUT_FROM = (0.1, 0.15, 0.15)
+MOST_PASSES_FROM = (30, 12, 12)
+# (passes, how much of these shares).
+DROPOUT_FROM_BY_PASSES = ((2, 6, 12), (0.0, 0.7, 1.0))
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -163,12 +165,21 @@ class Budget:
         """How often a network of these layers reads the text."""
         return self.passes(units) / (1.0 if self.minutes is None else COUNTED)
 
+    def expected_passes(self, model: ModelConfig, train: TrainConfig) -> float:
+        """How often a run reads the text if nothing ends it early."""
+        passes = self.true_passes(model.units)
+        return passes if train.epochs is None else min(passes, train.epochs)
+
     def line(self, model: ModelConfig, train: TrainConfig) -> str:
         """What is trained and why, in one line."""
         layers = "-".join(map(str, model.units))
         time = "" if self.minutes is None else f" and {self.minutes:g} min on this machine"
-        passes = self.true_passes(model.units)
-        most = " at most" if self.minutes is None else ""
+        passes = self.expected_passes(model, train)
+        most = ""
+        if self.minutes is None:
+            most = " at most"
+        elif passes < self.true_passes(model.units):
+            most = "; more would hardly help"
         weights = f", of recurrent weights {train.weight_dropout:g}" if train.weight_dropout else ""
         read = f", of characters read {train.input_dropout:g}" if train.input_dropout else ""
         return (
@@ -236,7 +247,8 @@ def fit(budget: Budget) -> Preset:
 def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
     """Choose a schedule for a model that starts from another one, whose network it keeps.
 
-    Without a time it makes as many operations as a new network would, but one pass at least.
+    Without a time it makes as many operations as a new network would, but one pass at least. With
+    much time it ends early.
 
     Args:
         budget: what the run has to learn from, and the time.
@@ -244,34 +256,37 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
         lag: bits a character by which it predicts the text worse than n-grams of that do.
     """
     seq_length, batch_size = 64, budget.rows
-    epochs = budget.epochs
-    if epochs is not None:
+
+    def by_length(values: tuple[float, ...]) -> float:
+        return float(np.interp(math.log(budget.characters), np.log(LENGTHS), values))
+
+    timed, passes = budget.minutes is not None, budget.true_passes(base.units)
+    if not timed:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
-        epochs = max(1, round(epochs * min(1.0, share)))
-    passes = epochs or budget.true_passes(base.units)
-    much = np.interp(passes, *DROPOUT_FROM_BY_PASSES)
-    outputs, weights = (
-        in_steps(much * np.interp(math.log(budget.characters), np.log(LENGTHS), shares))
-        for shares in (DROPOUT_FROM, WEIGHT_DROPOUT_FROM)
-    )
+        passes = max(1, round(passes * min(1.0, share)))
+    most = round(by_length(MOST_PASSES_FROM))
+    epochs = None if timed and passes <= most else min(round(passes), most)
+    passes = min(passes, most)
+    much = float(np.interp(passes, *DROPOUT_FROM_BY_PASSES))
     return Preset(
-        replace(base, dropout=outputs, seq_length=seq_length),
+        replace(base, dropout=in_steps(much * by_length(DROPOUT_FROM)), seq_length=seq_length),
         TrainConfig(
             batch_size=batch_size,
             epochs=epochs,
             minutes=budget.minutes,
-            learning_rate=rate_from(lag, budget.characters),
-            weight_dropout=weights,
-            patience=None if epochs is None else max(5, epochs // 5),
+            learning_rate=rate_from(lag, budget.characters, passes),
+            weight_dropout=in_steps(much * by_length(WEIGHT_DROPOUT_FROM)),
+            patience=None if timed or epochs is None else max(5, epochs // 5),
         ),
     )
 
 
-def rate_from(lag: float, characters: int) -> float:
+def rate_from(lag: float, characters: int, passes: float) -> float:
     """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
     peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
-    falling = peak * math.sqrt(min(1.0, characters / FULL_RATE))
-    return float(f"{max(LEAST_RATE, falling):.2g}")
+    by_length = math.sqrt(characters / FULL_LENGTH)
+    by_passes = (FULL_PASSES / passes) ** POWER
+    return float(f"{max(LEAST_RATE, peak * min(1.0, by_length, by_passes)):.2g}")
 
 
 def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """What can be said of a run in training: to a person, to callbacks, in a model file."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +55,9 @@ class Standing:
     def expected_passes(self) -> float | None:
         """Passes at the end of a run with a time, at the speed so far; None if unknown."""
         seconds, left = self._progress.step_seconds, max(0.0, self._clock.budget - self._clock.now)
-        return self.passes * (1 + left / seconds) if seconds > ENOUGH_SECONDS else None
+        if seconds <= ENOUGH_SECONDS:
+            return None
+        return min(self.passes * (1 + left / seconds), self._run.train.epochs or math.inf)
 
     def evaluation_seconds(self, holdout: Holdout) -> float:
         """How long measuring the hold-out should take, by the speed so far; 0 if unknown."""
