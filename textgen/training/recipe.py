@@ -128,6 +128,7 @@ class Budget:
         seconds: of it that are left for learning; 0 where there is none.
         rate: floating-point operations a second of training.
         rows: of a batch, at most.
+        asked: whether the epochs are the user's.
     """
 
     characters: int
@@ -136,6 +137,7 @@ class Budget:
     seconds: float
     rate: float
     rows: int = ROWS
+    asked: bool = False
 
     @property
     def operations(self) -> float:
@@ -217,7 +219,7 @@ def budget(
     """
     if minutes is None:
         most = min(MOST_PASSES, max(1, READ_IN_ALL // characters))
-        return Budget(characters, epochs or most, None, 0.0, 0.0)
+        return Budget(characters, epochs or most, None, 0.0, 0.0, asked=epochs is not None)
     seconds = left(minutes, spent + START_UP)
     cores = min(available_cores(), MOST_ROWS // LEAST_ROWS)
     rate = matrix_rate(cores) * EFFICIENCY
@@ -248,7 +250,7 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
     """Choose a schedule for a model that starts from another one, whose network it keeps.
 
     Without a time it makes as many operations as a new network would, but one pass at least. With
-    much time it ends early.
+    much time it ends early. Epochs that were asked for are made.
 
     Args:
         budget: what the run has to learn from, and the time.
@@ -260,13 +262,13 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
     def by_length(values: tuple[float, ...]) -> float:
         return float(np.interp(math.log(budget.characters), np.log(LENGTHS), values))
 
-    timed, passes = budget.minutes is not None, budget.true_passes(base.units)
-    if not timed:
+    epochs, passes = budget.epochs, budget.true_passes(base.units)
+    if budget.minutes is None and not budget.asked:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
-        passes = max(1, round(passes * min(1.0, share)))
+        passes = epochs = max(1, round(passes * min(1.0, share)))
     most = round(by_length(MOST_PASSES_FROM))
-    epochs = None if timed and passes <= most else min(round(passes), most)
-    passes = min(passes, most)
+    if passes > most and not budget.asked:
+        passes = epochs = most
     much = float(np.interp(passes, *DROPOUT_FROM_BY_PASSES))
     return Preset(
         replace(base, dropout=in_steps(much * by_length(DROPOUT_FROM)), seq_length=seq_length),
@@ -276,7 +278,7 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
             minutes=budget.minutes,
             learning_rate=rate_from(lag, budget.characters, passes),
             weight_dropout=in_steps(much * by_length(WEIGHT_DROPOUT_FROM)),
-            patience=None if timed or epochs is None else max(5, epochs // 5),
+            patience=max(5, epochs // 5) if epochs and budget.minutes is None else None,
         ),
     )
 
