@@ -139,14 +139,14 @@ def test_with_much_time_it_ends_early_and_can_have_more(
     options = ("--from", "echo", "--name", "new", "--minutes", "30")
     done = invoke("train", "text.txt", *options, cwd=tmp_path)
     assert done.returncode == 0
-    assert b"about 30 passes; more would hardly help." in done.stderr
+    assert b"about 60 passes; more would hardly help." in done.stderr
     assert b"so more text would help more than more time." in done.stderr
     log = RunDirectory(tmp_path / "checkpoints/new").log
     with log.open() as file:
-        assert float([*csv.DictReader(file)][-1]["passes"]) == 30
+        assert float([*csv.DictReader(file)][-1]["passes"]) == 60
     train(tmp_path / "checkpoints", "new", None, minutes=0.05)
     with log.open() as file:
-        assert float([*csv.DictReader(file)][-1]["passes"]) > 30
+        assert float([*csv.DictReader(file)][-1]["passes"]) > 60
 
 
 def test_a_run_killed_before_its_first_step_still_starts_from_the_base(

@@ -82,7 +82,7 @@ DROPOUT_BY_PASSES = ((12, 14, 40, 150), (0.0, 1.0, 1.0, 1.1))
 LENGTHS = (5_000, 30_000, 150_000)
 DROPOUT_FROM = (0.35, 0.1, 0.0)
 WEIGHT_DROPOUT_FROM = (0.1, 0.15, 0.15)
-MOST_PASSES_FROM = (30, 12, 12)
+MOST_PASSES_FROM = (60, 12, 12)
 # (passes, how much of these shares).
 DROPOUT_FROM_BY_PASSES = ((2, 6, 12), (0.0, 0.7, 1.0))
 
