@@ -114,7 +114,7 @@ def test_what_writes_such_text_already_learns_more_slowly() -> None:
     assert (rates[0], rates[-1]) == (0.001, 0.012)
     assert rate_from(math.inf, characters=30_000, passes=1) == 0.006
     assert rate_from(math.inf, characters=1_000_000, passes=12) == 0.004
-    assert rate_from(0.1, characters=1_000, passes=1) == 0.001
+    assert [rate_from(lag, characters=5_000, passes=60) for lag in (-2, 0.1)] == [0.00025, 0.001]
 
 
 def test_a_start_from_a_model_drops_by_length_and_nothing_where_it_reads_once() -> None:

@@ -56,10 +56,11 @@ MOST_ROWS = 64
 
 # The peak learning rate of a run that starts from a model, by the bits a character by which that
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
-LAGS, RATES = (-0.6, 0.1, 3.0), (0.001, 0.003, 0.012)
+LAGS, RATES = (-1.5, -0.6, 0.1, 3.0), (0.001, 0.001, 0.003, 0.012)
 # For a shorter text than so many characters it falls with the square root of the length; for more
 # passes than these with their number, by this power, where that is less; and down to the least.
-FULL_LENGTH, FULL_PASSES, POWER, LEAST_RATE = 120_000, 3, 0.8, 0.001
+FULL_LENGTH, FULL_PASSES, POWER = 120_000, 3, 0.8
+LEAST_RATES = (0.00025, 0.0008, 0.001, 0.0025)
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -285,10 +286,10 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
 
 def rate_from(lag: float, characters: int, passes: float) -> float:
     """The peak learning rate of a run from a model that lags behind n-grams by so many bits."""
-    peak = math.exp(np.interp(lag, LAGS, np.log(RATES)))
+    peak, least = (math.exp(np.interp(lag, LAGS, np.log(of))) for of in (RATES, LEAST_RATES))
     by_length = math.sqrt(characters / FULL_LENGTH)
     by_passes = (FULL_PASSES / passes) ** POWER
-    return float(f"{max(LEAST_RATE, peak * min(1.0, by_length, by_passes)):.2g}")
+    return float(f"{max(least, peak * min(1.0, by_length, by_passes)):.2g}")
 
 
 def windows_for(characters: float, most: int = ROWS) -> tuple[int, int]:
