@@ -60,7 +60,7 @@ LAGS, RATES = (-1.5, -0.6, 0.1, 3.0), (0.001, 0.001, 0.003, 0.012)
 # For a shorter text than so many characters it falls with the square root of the length; for more
 # passes than these with their number, by this power, where that is less; and down to the least.
 FULL_LENGTH, FULL_PASSES, POWER = 120_000, 3, 0.8
-LEAST_RATES = (0.00025, 0.0008, 0.001, 0.0025)
+LEAST_RATES = (0.00025, 0.001, 0.001, 0.0025)
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
