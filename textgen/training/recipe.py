@@ -58,7 +58,8 @@ MOST_ROWS = 64
 # predicts the text worse than n-grams: what writes such text already has little to unlearn.
 LAGS, RATES = (-1.5, -0.6, 0.1, 3.0), (0.001, 0.001, 0.003, 0.012)
 # For a shorter text than so many characters it falls with the square root of the length; for more
-# passes than these with their number, by this power, where that is less; and down to the least.
+# passes than these with their number, by this power, where that is less; and down to the least,
+# which goes by the bits too.
 FULL_LENGTH, FULL_PASSES, POWER = 120_000, 3, 0.8
 LEAST_RATES = (0.00025, 0.001, 0.001, 0.0025)
 
