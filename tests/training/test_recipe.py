@@ -114,7 +114,7 @@ def test_what_writes_such_text_already_learns_more_slowly() -> None:
     assert (rates[0], rates[-1]) == (0.001, 0.012)
     assert rate_from(math.inf, characters=30_000, passes=1) == 0.006
     assert rate_from(math.inf, characters=1_000_000, passes=12) == 0.004
-    assert [rate_from(lag, characters=5_000, passes=60) for lag in (-2, 0.1)] == [0.00025, 0.001]
+    assert [rate_from(lag, characters=5_000, passes=60) for lag in (-2, 0.1)] == [0.0004, 0.001]
 
 
 def test_a_start_from_a_model_drops_by_length_and_nothing_where_it_reads_once() -> None:
@@ -143,6 +143,17 @@ def test_a_start_from_a_model_does_not_use_more_time_than_it_needs(
     line = long.line(preset.model, preset.train)
     assert line.endswith(f"about {most} passes; more would hardly help.")
     assert fit_from(in_time(characters, 0.1), base, lag=0.0).train.epochs is None
+
+
+@pytest.mark.parametrize(
+    ("lag", "dropout", "most"), [(-0.9, 0.35, 60), (-1.2, 0.0, 12), (-2.0, 0.0, 12)]
+)
+def test_a_model_that_writes_such_text_already_needs_few_passes_and_no_dropout(
+    lag: float, dropout: float, most: int
+) -> None:
+    preset = fit_from(in_time(5_000, 600), ModelConfig(units=(512, 512)), lag)
+    assert (preset.model.dropout, preset.train.epochs) == (dropout, most)
+    assert bool(preset.train.weight_dropout) == bool(dropout)
 
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 600.0])

@@ -61,7 +61,7 @@ LAGS, RATES = (-1.5, -0.6, 0.1, 3.0), (0.001, 0.001, 0.003, 0.012)
 # passes than these with their number, by this power, where that is less; and down to the least,
 # which goes by the bits too.
 FULL_LENGTH, FULL_PASSES, POWER = 120_000, 3, 0.8
-LEAST_RATES = (0.00025, 0.001, 0.001, 0.0025)
+LEAST_RATES = (0.0004, 0.001, 0.001, 0.0025)
 
 # Layers and units, smallest first.
 LADDER: tuple[tuple[int, ...], ...] = (
@@ -87,6 +87,10 @@ WEIGHT_DROPOUT_FROM = (0.1, 0.15, 0.15)
 MOST_PASSES_FROM = (60, 12, 12)
 # (passes, how much of these shares).
 DROPOUT_FROM_BY_PASSES = ((2, 6, 12), (0.0, 0.7, 1.0))
+# (bits worse than n-grams, how much of these shares). What writes such text already learns the rest
+# in a few passes, and loses more by learning to do without what is dropped.
+DROPOUT_FROM_BY_LAG = ((-1.2, -0.9), (0.0, 1.0))
+ENOUGH_PASSES_FROM = 12  # where nothing is dropped
 
 
 def matrix_rate(cores: int, seconds: float = 0.1) -> float:
@@ -268,10 +272,11 @@ def fit_from(budget: Budget, base: ModelConfig, lag: float) -> Preset:
     if budget.minutes is None and not budget.asked:
         share = weights_of(largest_for(budget)) / weights_of(base.units)
         passes = epochs = max(1, round(passes * min(1.0, share)))
-    most = round(by_length(MOST_PASSES_FROM))
+    new = float(np.interp(lag, *DROPOUT_FROM_BY_LAG))
+    most = round((1 - new) * ENOUGH_PASSES_FROM + new * by_length(MOST_PASSES_FROM))
     if passes > most and not budget.asked:
         passes = epochs = most
-    much = float(np.interp(passes, *DROPOUT_FROM_BY_PASSES))
+    much = new * float(np.interp(passes, *DROPOUT_FROM_BY_PASSES))
     return Preset(
         replace(base, dropout=in_steps(much * by_length(DROPOUT_FROM)), seq_length=seq_length),
         TrainConfig(
